@@ -1,0 +1,51 @@
+# make demo   set up and run the main job on a real image       make test        set up, then every test (no data needed)
+# make lint   ruff and mypy                                     make acceptance  checks against the image collection
+# make bench  timings (BENCHMARKS.md)                           make clean       remove what the others made
+
+PYTHON ?= python3
+VENV ?= .venv
+# Where the image collection lies (folders data, bench, seed, dicom); needed by `make acceptance` only.
+LOWLIGHT_SHARED ?= $(abspath ../shared)
+BIN = $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test acceptance lint bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.bundle
+	@mkdir -p out
+	$(BIN)/lowlight demo -o out/demo.png
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -m "not acceptance"
+
+acceptance: $(VENV)/.test
+	@test -d "$(LOWLIGHT_SHARED)/bench" || { echo "make acceptance: no image collection at $(LOWLIGHT_SHARED); set LOWLIGHT_SHARED"; exit 1; }
+	LOWLIGHT_SHARED="$(LOWLIGHT_SHARED)" $(BIN)/python -m pytest -m acceptance
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/degradation_time.py
+	$(BIN)/python benchmarks/enhance_time.py
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: set PYTHON to a newer one"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: on Debian or Ubuntu, apt-get install python3-venv"; exit 1; }
+
+# torch comes first and alone: a range met without it would pull the newest build.
+$(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) -e ".[bundle]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.bundle
+	$(PIP_INSTALL) -e ".[bundle,train,test]"
+	@touch $@

@@ -1,0 +1,218 @@
+"""Many files in, as many results out: each on its own, so that one bad file does not stop the others."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from numpy.typing import NDArray
+
+from lowlight.cli.report import Report
+from lowlight.cli.signals import interruption
+from lowlight.cli.text import printable, unexpected
+from lowlight.errors import InputError, LowLightError, NotAnImageError, OutputError
+from lowlight.imaging import Found, MedicalImage, collect, plan_names, write
+from lowlight.imaging.filetype import split_suffix
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes:
+        pixels: the result, in shape and units of the source's.
+        derivation: what was done, for the metadata of the result.
+        parameters: the same for programs.
+        line: the same for people, if they are told of each file.
+    """
+
+    pixels: NDArray[Any]
+    derivation: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    line: str = ""
+
+
+_OUT = "'-o'"
+
+Work = Callable[[MedicalImage, Found, Callable[[int, int], None]], Outcome]
+"""From an image, where it was found, and a progress callback (done, total), to its result."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to work on and where its result belongs."""
+
+    found: Found
+    target: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a command.
+
+    Attributes:
+        output: the folder or file that the user named.
+        inputs: identities of all input files, which no result may replace.
+    """
+
+    jobs: list[Job]
+    output: Path
+    inputs: frozenset[tuple[int, int]]
+
+
+def plan(paths: Sequence[Path], output: Path) -> Plan:
+    """Find the files and decide what their results are called.
+
+    Raises:
+        typer.BadParameter: the output is a folder of inputs, or a file name for the results of several files.
+        OutputError: the output folder cannot be written to, as far as can be seen without writing.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    for folder in folders:
+        if _absolute(folder) == _absolute(output):
+            raise typer.BadParameter("it is a folder of inputs, which stay as they are; name another", param_hint=_OUT)
+    named_file = bool(split_suffix(output.name)[1]) and not output.is_dir()
+    if named_file and (folders or len(paths) > 1):
+        raise typer.BadParameter(
+            f"{output} is the name of a file, but there may be several results; name a folder", param_hint=_OUT
+        )
+    _check_writable(output.parent if named_file else output)
+    found = _without_repeats(_without_results(collect(paths), folders, output))
+    targets = [output] if named_file else [output / name for name in plan_names(found)]
+    jobs = [Job(item, target) for item, target in zip(found, targets, strict=True)]
+    return Plan(jobs, output, frozenset(filter(None, (_identity(item.path) for item in found))))
+
+
+class Batch:
+    """Does the jobs of a plan one after the other, and tells a report of each.
+
+    Args:
+        the_plan: the jobs.
+        report: told of every file, and of the end.
+        debug: print tracebacks of unexpected errors.
+    """
+
+    def __init__(self, the_plan: Plan, report: Report, debug: bool) -> None:
+        self.plan, self.report, self.debug = the_plan, report, debug
+
+    def run(self, prepare: Callable[[], Work], waiting_for: str, value_range: tuple[float, float] | None) -> int:
+        """Do all jobs and return the exit code.
+
+        Args:
+            prepare: loads what the work needs; called once, when the first image has been read, so that a batch
+                without any image does not wait for it. What it raises ends the batch.
+            waiting_for: what the user is told meanwhile.
+            value_range: (black, white) for files that do not say.
+        """
+        work: Work | None = None
+        try:
+            with self.report:
+                for job in self.plan.jobs:
+                    interruption.check()
+                    started = time.monotonic()
+                    image = self._read(job, value_range)
+                    reading = time.monotonic() - started
+                    if image is None:
+                        continue
+                    if work is None:
+                        work = self._prepared(prepare, waiting_for)
+                    self._do(job, image, work, reading)
+        except KeyboardInterrupt:
+            self.report.close(self.plan.output, interrupted=True)
+            return interruption.exit_code
+        self.report.close(self.plan.output)
+        return self.report.exit_code
+
+    def _prepared(self, prepare: Callable[[], Work], waiting_for: str) -> Work:
+        self.report.show(waiting_for)
+        try:
+            return prepare()
+        except Exception as error:
+            self.report.failed(error)
+            raise
+
+    def _read(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
+        self.report.begin(job.found.path)
+        try:
+            return job.found.read(value_range)
+        except NotAnImageError as error:
+            self.report.skipped(error)
+        except LowLightError as error:
+            self.report.refused(job.found.path, str(error))
+        except Exception as error:
+            self._refuse_unexpected(job, error)
+        return None
+
+    def _do(self, job: Job, image: MedicalImage, work: Work, reading: float) -> None:
+        source, started = job.found.path, time.monotonic()
+        self.report.begin(source)
+        try:
+            if _identity(job.target) in self.plan.inputs:
+                raise OutputError(job.target, "is one of the inputs, which are never changed", "choose another folder")
+            outcome = work(image, job.found, self.report.step)
+            with interruption.held():
+                write(image, outcome.pixels, job.target, derivation=outcome.derivation)
+                seconds = reading + time.monotonic() - started
+                self.report.done(source, job.target, seconds, outcome.parameters, line=outcome.line)
+        except OutputError as error:
+            self.report.refused(source, f"{source} has no result: {error}")
+        except InputError as error:
+            # The engine sees pixels without a name; the user has to know which file it was.
+            known = error if error.source == str(source) else InputError(source, error.fault, error.remedy)
+            self.report.refused(source, str(known))
+        except LowLightError as error:
+            self.report.refused(source, f"{source}: {error}")
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            self._refuse_unexpected(job, error)
+
+    def _refuse_unexpected(self, job: Job, error: Exception) -> None:
+        # Some libraries turn a Ctrl-C into an error of their own.
+        interruption.check()
+        if self.debug:
+            traceback.print_exc()
+        self.report.refused(job.found.path, f"{job.found.path}: {unexpected(error)}")
+
+
+def _without_results(found: Iterable[Found], folders: Sequence[Path], output: Path) -> list[Found]:
+    """Leave out what lies in an output folder inside a folder of inputs: a second run must not take its own results."""
+    inside = [folder for folder in folders if _absolute(output).is_relative_to(_absolute(folder))]
+    if not inside:
+        return list(found)
+    return [item for item in found if item.explicit or not _absolute(item.path).is_relative_to(_absolute(output))]
+
+
+def _without_repeats(found: Sequence[Found]) -> list[Found]:
+    """A file that was named twice, or by itself and with its folder, is done once."""
+    return list({_absolute(item.path): item for item in reversed(found)}.values())[::-1]
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links: two links are two inputs)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What two names of one file have in common; None if there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out early, and without writing, what would otherwise be said again for each of a thousand files."""
+    existing = _absolute(folder)
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise OutputError(folder, f"cannot be a folder: {printable(existing)} is a file", "choose another folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(folder, "may not be written to", "choose another folder or change its permissions")

@@ -1,0 +1,109 @@
+"""`lowlight simulate`: clean images in, low-light observations of them out, the same ones every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowlight.cli.guarding import guarded
+from lowlight.cli.options import Debug, Inputs, Json, ModalityOption, Output, ValueRange
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lowlight.cli.batch import Work
+    from lowlight.degradation import Observation
+    from lowlight.imaging import Found, MedicalImage
+
+
+class Severity(StrEnum):
+    """How dark and damaged: `lowlight.degradation.SEVERITIES`."""
+
+    LIGHT = "light"
+    MEDIUM = "medium"
+    HEAVY = "heavy"
+
+
+@guarded
+def simulate(
+    *,
+    paths: Inputs,
+    output: Output,
+    severity: Annotated[Severity, typer.Option(help="How dark and damaged.")] = Severity.MEDIUM,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Another number gives other images; the same, the same.")
+    ] = 1,
+    modality: ModalityOption = None,
+    value_range: ValueRange = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Darken and damage clean images the way low light does: for tests, training and teaching.
+
+    What happens to an image depends on the seed and on its name below the folder that was named. Each line says what
+    was done; with --json it can be replayed exactly (lowlight.degradation.replay).
+    """
+    from lowlight.cli.batch import Batch, Outcome, plan
+    from lowlight.cli.report import Report
+
+    def prepare() -> Work:
+        from lowlight.degradation import LowLight
+
+        def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
+            kind = modality or image.modality
+            transform = LowLight(severity.value, kind).set_random_state(file_seed(seed, found.relative))
+            transform.randomize()
+            observation = transform.drawn
+            pixels = darken(image, observation, progress)
+            parameters = {"severity": severity, "seed": seed, "modality": kind, "record": [observation.record()]}
+            line = f"{found.path}: {observation.describe()}"
+            return Outcome(pixels, f"Simulated low light, for tests: {observation.describe()}", parameters, line)
+
+        return work
+
+    the_plan = plan(paths, output)
+    report = Report("darkening", "darkened", len(the_plan.jobs), as_json)
+    raise typer.Exit(Batch(the_plan, report, debug).run(prepare, "loading the transforms", value_range))
+
+
+def file_seed(seed: int, relative: Path) -> int:
+    """The random seed of one file, in [0, 2^32): the same on every machine, whatever else is in the batch."""
+    digest = hashlib.sha256(f"{seed} {relative.as_posix()}".encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def darken(
+    image: MedicalImage, observation: Observation, progress: Callable[[int, int], None]
+) -> NDArray[np.floating[Any]]:
+    """The observation of an image, in the units of its pixels.
+
+    All frames are exposed alike; frame k has noise of its own, from the recorded seeds plus k.
+    """
+    import numpy as np
+
+    black, white = image.value_range
+    frames = image.normalised() if image.frames else image.normalised()[None]
+    dark = np.empty_like(frames)
+    for index, frame in enumerate(frames):
+        planes = np.clip(frame[None] if frame.ndim == 2 else np.moveaxis(frame, -1, 0), 0, 1)
+        observed = _reseeded(observation, index)(planes)
+        dark[index] = observed[0] if frame.ndim == 2 else np.moveaxis(observed, 0, -1)
+        progress(index + 1, len(frames))
+    # Double: 32-bit integers and Hounsfield-like ranges have more levels than a float32.
+    stored = black + dark.astype(np.float64) * (white - black)
+    return stored if image.frames else stored[0]
+
+
+def _reseeded(observation: Observation, offset: int) -> Observation:
+    steps = (
+        dataclasses.replace(step, seed=(step.seed + offset) % 2**32) if hasattr(step, "seed") else step
+        for step in observation.steps
+    )
+    return dataclasses.replace(observation, steps=tuple(steps))

@@ -1,0 +1,211 @@
+"""The engine: loads the bundle once and enhances arrays."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lowlight.bundle import bundle_root, file_sha256
+from lowlight.enhance.inferer import DualPathInferer, Progress
+from lowlight.enhance.pixels import check_image, resolve_range, to_display
+from lowlight.enhance.result import FramePrediction, Result
+from lowlight.errors import BundleError, InputError
+from lowlight.model.network import DualPathNet, split_prediction
+
+
+class Enhancer:
+    """Enhances images with the network, weights, inferer and default strengths that `inference.yaml` names.
+
+    Args:
+        bundle: folder of the bundle; None: the one that ships with this package. Reading a bundle's configuration runs
+            code that it names: open only bundles that you trust.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
+
+    Raises:
+        BundleError: configuration or weights are missing or do not belong together; no such device.
+
+    Example:
+        >>> import numpy as np
+        >>> result = Enhancer(device="cpu")(np.full((32, 48), 20, np.uint8))
+        >>> result.image.shape, result.image.dtype
+        ((32, 48), dtype('uint8'))
+    """
+
+    def __init__(self, bundle: str | Path | None = None, device: str = "auto") -> None:
+        root = Path(bundle) if bundle is not None else bundle_root()
+        self.device = _device(device)
+        content = _load_bundle(root, self.device)
+        self.network: DualPathNet = content["network"].eval()
+        self.inferer: DualPathInferer = content["inferer"]
+        self.strengths: dict[str, dict[str, float]] = content["strengths"]
+        self.version: str = content["version"]
+        self.weights_sha256: str = content["weights_sha256"]
+
+    def __call__(
+        self,
+        image: NDArray[Any],
+        brightness: float | None = None,
+        denoise: float | None = None,
+        modality: str | None = None,
+        value_range: tuple[float, float] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        frames: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Enhance one image, or frames that belong together.
+
+        Args:
+            image: (H, W) or (H, W, 3) of any integer or float dtype; with `frames` (F, H, W) or (F, H, W, 3).
+            brightness: strength b in [0, 1.5]; None: the default for the modality.
+            denoise: strength n in [0, 1]; None: the default for the modality.
+            modality: xray, dermatology, endoscopy, ultrasound, fundus; None or another name: the general default.
+            value_range: (black, white) in units of the pixels; None: the dtype's range, (0, 1) for floats.
+            mask: bool (H, W), True where the image may change; None: everywhere. The exposure is judged on all of it.
+            frames: the first axis is time or slices; the tone is decided once for all of them.
+            progress: called with (parts done, parts in all).
+
+        Raises:
+            InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
+            ValueError: a strength outside its range.
+        """
+        started = time.perf_counter()
+        image = np.asarray(image)
+        check_image(image, frames)
+        black_white = resolve_range(image, value_range)
+        strength = self.strength(modality, brightness, denoise)
+        if mask is not None and mask.shape != (image.shape[1:3] if frames else image.shape[:2]):
+            raise InputError("mask", f"its shape is {mask.shape}", "it must have the height and width of the image")
+        predictions = self._predict(frames_to_display(image, black_white, frames), progress)
+        result = Result(
+            source=image,
+            value_range=black_white,
+            brightness=strength["brightness"],
+            denoise=strength["denoise"],
+            frames=frames,
+            predictions=predictions,
+            mask=None if mask is None else np.asarray(mask, bool),
+        )
+        result.report.update(self._report(result, modality, time.perf_counter() - started))
+        return result
+
+    def strength(self, modality: str | None, brightness: float | None, denoise: float | None) -> dict[str, float]:
+        """The strengths that a call with these arguments uses: given ones checked, missing ones from the defaults."""
+        return choose_strengths(self.strengths, modality, brightness, denoise)
+
+    @torch.inference_mode()
+    def _predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+        frames = torch.from_numpy(display)
+        controls = self.inferer.tone(frames, self.network)
+        predictions = []
+        for index, frame in enumerate(frames):
+            tile_progress = progress if len(frames) == 1 else None
+            out = self.inferer.apply(frame[None].to(self.device), self.network, controls, tile_progress)
+            predictions += split_frames(out)
+            if progress is not None and len(frames) > 1:
+                progress(index + 1, len(frames))
+        return predictions
+
+    def _report(self, result: Result, modality: str | None, seconds: float) -> dict[str, Any]:
+        return {
+            "brightness": result.brightness,
+            "denoise": result.denoise,
+            "modality": modality,
+            "value_range": list(result.value_range),
+            "before": exposure(result.source, result.value_range),
+            "after": exposure(result.image, result.value_range),
+            "expected_error": float(result.uncertainty.mean()),
+            "model": self.version,
+            "weights_sha256": self.weights_sha256,
+            "device": str(self.device),
+            "seconds": round(seconds, 3),
+        }
+
+
+def choose_strengths(
+    defaults: dict[str, dict[str, float]], modality: str | None, brightness: float | None, denoise: float | None
+) -> dict[str, float]:
+    """Given strengths checked, missing ones from the defaults of the modality (or from "default").
+
+    Raises:
+        ValueError: a strength outside its range.
+    """
+    default = defaults.get(modality or "", defaults["default"])
+    chosen = {
+        "brightness": default["brightness"] if brightness is None else float(brightness),
+        "denoise": default["denoise"] if denoise is None else float(denoise),
+    }
+    if not 0 <= chosen["brightness"] <= 1.5:
+        raise ValueError(f"brightness must lie in [0, 1.5], got {brightness}")
+    if not 0 <= chosen["denoise"] <= 1:
+        raise ValueError(f"denoise must lie in [0, 1], got {denoise}")
+    return chosen
+
+
+def frames_to_display(image: NDArray[Any], value_range: tuple[float, float], frames: bool) -> NDArray[np.float32]:
+    """The network's input for an image or its frames: float32 (frames, 3, H, W), black 0 and white 1."""
+    return np.stack([to_display(frame, value_range) for frame in (image if frames else image[None])])
+
+
+def split_frames(out: torch.Tensor) -> list[FramePrediction]:
+    """The network's output (F, 9, H, W) as one NumPy `FramePrediction` a frame."""
+    arrays = [part.float().cpu().numpy() for part in split_prediction(out)[1:]]
+    return [FramePrediction(r, e[0], g[0], c[0]) for r, e, g, c in zip(*arrays, strict=True)]
+
+
+def exposure(image: NDArray[Any], value_range: tuple[float, float]) -> dict[str, float]:
+    """Mean and 1st, 50th and 99th percentile of the pixels in display space (0 black, 1 white)."""
+    black, white = value_range
+    display = (image.astype(np.float64) - black) / (white - black)
+    low, middle, high = np.percentile(display, [1, 50, 99])
+    return {"mean": float(display.mean()), "p1": float(low), "p50": float(middle), "p99": float(high)}
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BundleError(f'device "{name}" is not available here; use "auto" or "cpu"') from error
+    return device
+
+
+def _load_bundle(root: Path, device: torch.device) -> dict[str, Any]:
+    """Network with weights, inferer, strengths and version, as inference.yaml and metadata.json define them."""
+    from monai.bundle import ConfigParser
+
+    metadata_file, config_file = root / "configs" / "metadata.json", root / "configs" / "inference.yaml"
+    for file in (metadata_file, config_file):
+        if not file.is_file():
+            raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
+    metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
+    parser = ConfigParser()
+    parser.read_config(config_file)
+    parser["bundle_root"] = str(root)
+    parser["device"] = device
+    weights = Path(parser.get_parsed_content("weights"))
+    if not weights.is_file():
+        raise BundleError(f"{weights}: the weights are missing; install the bundle again")
+    digest = file_sha256(weights)
+    expected = metadata.get("weights_sha256")
+    if expected and digest != expected:
+        raise BundleError(f"{weights}: does not belong to this bundle (its checksum differs); install it again")
+    network = parser.get_parsed_content("network")
+    try:
+        network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise BundleError(f"{weights}: does not fit the network in {config_file.name}; install it again") from error
+    return {
+        "network": network,
+        "inferer": parser.get_parsed_content("inferer"),
+        "strengths": parser.get_parsed_content("strengths"),
+        "version": f"{metadata.get('name', 'LowLightEnhance')} {metadata['version']}",
+        "weights_sha256": digest,
+    }

@@ -1,0 +1,91 @@
+"""Between a user's array and display space (0 black, 1 white), without losing depth or range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowlight.errors import InputError
+
+ARRAY = "image"
+"""Name of an array in error messages, where there is no file."""
+
+
+def check_image(image: NDArray[Any], frames: bool) -> None:
+    """Refuse what cannot be enhanced.
+
+    Raises:
+        InputError: not (H, W) or (H, W, 3) (with `frames` one axis more), an empty axis, neither integers nor floats,
+            NaN or infinite values.
+    """
+    frame = image.shape[1:] if frames else image.shape
+    if image.dtype.kind not in "iufb":
+        raise InputError(ARRAY, f"its values are of type {image.dtype}", "give integers or floats")
+    if len(frame) not in (2, 3) or (len(frame) == 3 and frame[2] != 3):
+        expected = "(frames, height, width) or (frames, height, width, 3)" if frames else "(height, width[, 3])"
+        remedy = "split an alpha channel off" if frame[2:] == (4,) else f"its shape must be {expected}"
+        raise InputError(ARRAY, f"its shape is {image.shape}", remedy)
+    if 0 in image.shape:
+        raise InputError(ARRAY, "it holds no pixels")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError(ARRAY, "it holds NaN or infinite values", "replace them first")
+
+
+def resolve_range(image: NDArray[Any], value_range: tuple[float, float] | None) -> tuple[float, float]:
+    """(black, white) in units of the pixels: as declared, else the range of the integer type, else (0, 1).
+
+    Never guessed from the largest value: a dark image would be taken for a bright one.
+
+    Raises:
+        InputError: a declared range without extent; float values outside [0, 1] with no range declared.
+    """
+    if value_range is not None:
+        black, white = float(value_range[0]), float(value_range[1])
+        if not (np.isfinite(black) and np.isfinite(white)) or black == white:
+            raise InputError(ARRAY, f"value_range {value_range} has no extent", "give (black, white)")
+        return black, white
+    if image.dtype.kind == "b":
+        return 0.0, 1.0
+    if image.dtype.kind in "iu":
+        limits = np.iinfo(image.dtype)
+        return float(limits.min), float(limits.max)
+    low, high = float(image.min()), float(image.max())
+    if low < 0 or high > 1:
+        raise InputError(ARRAY, f"float values from {low:g} to {high:g}", "declare value_range=(black, white)")
+    return 0.0, 1.0
+
+
+def to_display(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Scale one frame (H, W[, 3]) so that black is 0 and white 1: float32 (3, H, W), grey in three equal channels."""
+    black, white = value_range
+    # Differences are taken in double: 32-bit integers have more digits than float32.
+    scaled = ((frame.astype(np.float64) - black) / (white - black)).astype(np.float32)
+    if scaled.ndim == 2:
+        return np.repeat(scaled[None], 3, axis=0)
+    return np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
+
+
+def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range: tuple[float, float]) -> NDArray[Any]:
+    """Bring an enhanced frame (3, H, W) back to the depth, range and shape of its source frame.
+
+    Integers are rounded and clipped to the declared range, or to the source's own values where those exceed it; floats
+    declared as (0, 1) are clipped likewise.
+
+    Returns:
+        Array of the shape and dtype of `source`.
+    """
+    black, white = value_range
+    frame = display[0] if source.ndim == 2 else np.moveaxis(display, 0, -1)
+    values = frame.astype(np.float64) * (white - black) + black
+    low = min(black, white, float(source.min()))
+    high = max(black, white, float(source.max()))
+    values = np.clip(values, low, high)
+    if source.dtype.kind in "iu":
+        limits = np.iinfo(source.dtype)
+        # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
+        values = np.clip(np.rint(values), limits.min, np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max)
+    elif source.dtype.kind == "b":
+        return values >= 0.5
+    return values.astype(source.dtype)

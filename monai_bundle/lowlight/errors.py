@@ -1,0 +1,43 @@
+"""The one family of exceptions that a user of LowLightEnhance meets.
+
+Every message is one line that names the input, what is wrong with it and what to do about it. The command line prints
+it as it is; no traceback reaches a user.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class LowLightError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class InputError(LowLightError):
+    """An input was refused.
+
+    Args:
+        source: the file (or array) that was refused.
+        fault: what is wrong with it.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, source: str | Path, fault: str, remedy: str = "") -> None:
+        self.source, self.fault, self.remedy = str(source), fault, remedy
+        super().__init__(f"{self.source}: {fault}" + (f"; {remedy}" if remedy else ""))
+
+
+class NotAnImageError(InputError):
+    """The file is valid or irrelevant, but holds no image to enhance: batches skip it with one line, exit code 0."""
+
+
+class OutputError(InputError):
+    """A result could not be written; nothing half-written was left behind."""
+
+
+class BundleError(LowLightError):
+    """The bundle's configuration or weights are missing, damaged, or do not belong together."""
+
+
+class DependencyError(LowLightError):
+    """An optional package that this operation needs is not installed; the message names the extra that brings it."""

@@ -1,0 +1,105 @@
+"""The training objective: MSE + perceptual + SSIM, and what the two paths and the uncertainty need besides."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from monai.losses import SSIMLoss
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lowlight.model.network import split_prediction
+
+BLOCK = 8
+"""Side in pixels of the blocks whose means are the low frequencies that the tone path answers for."""
+
+
+class EnhancementLoss(nn.Module):
+    """Weighted sum of the terms below; a term of weight 0 is not computed.
+
+    Args:
+        mse: mean squared error of the enhanced image.
+        absolute: mean absolute error (Charbonnier-like robustness to outliers).
+        log_mse: mean over images of log10(MSE): a tenth of the negative PSNR, so that every image counts by its ratio.
+        ssim: 1 - SSIM of the luminance, Gaussian window of sigma 1.5 (Wang et al. 2004), MONAI's SSIMLoss.
+        perceptual: weight of `perceptual_loss`.
+        low_frequency: absolute error of the block means of T(y) alone, so that the tone path cannot lean on the residual.
+        likelihood: Gaussian negative log-likelihood of the actual error under the expected one; trains only the
+            uncertainty (the error enters as a constant), so that it cannot trade fidelity for calibration.
+        perceptual_loss: module of (output, truth), (B, 3, H, W) in [0, 1] -> scalar: `FeaturePerceptualLoss`, or
+            `monai.losses.PerceptualLoss` for those who have its weights. Needed when `perceptual` > 0.
+        perceptual_share: share of the batch on which the perceptual term is computed. Features cost more than the
+            network itself; over many batches a part of each has the same mean gradient.
+
+    Call with the network's output (B, 9, H, W) and the truth (B, 3, H, W) in [0, 1]; returns a scalar. After each call
+    `terms` holds the unweighted terms as floats, for logs.
+    """
+
+    def __init__(
+        self,
+        mse: float = 4.0,
+        absolute: float = 1.0,
+        log_mse: float = 0.0,
+        ssim: float = 0.2,
+        perceptual: float = 0.05,
+        low_frequency: float = 0.5,
+        likelihood: float = 0.02,
+        perceptual_loss: nn.Module | None = None,
+        perceptual_share: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if perceptual > 0 and perceptual_loss is None:
+            raise ValueError("perceptual > 0 needs a perceptual_loss module")
+        self.weights = {
+            "mse": mse,
+            "absolute": absolute,
+            "log_mse": log_mse,
+            "ssim": ssim,
+            "perceptual": perceptual,
+            "low_frequency": low_frequency,
+            "likelihood": likelihood,
+        }
+        self.perceptual_loss, self.perceptual_share = perceptual_loss, perceptual_share
+        self.structural_loss = SSIMLoss(spatial_dims=2, data_range=1.0, kernel_type="gaussian", win_size=11)
+        self.terms: dict[str, float] = {}
+
+    def forward(self, prediction: Tensor, truth: Tensor) -> Tensor:
+        parts = split_prediction(prediction.float())
+        # The display clips; a soft bound keeps a small gradient for what lies outside.
+        shown = parts.enhanced.clamp(0, 1)
+        shown = shown + 0.1 * (parts.enhanced - shown)
+        error = shown - truth
+        per_image = error.square().mean((1, 2, 3))
+        terms = {"mse": per_image.mean()}
+        if self.weights["absolute"]:
+            terms["absolute"] = error.abs().mean()
+        if self.weights["log_mse"]:
+            terms["log_mse"] = torch.log10(per_image + 1e-5).mean()
+        if self.weights["ssim"]:
+            terms["ssim"] = self.structural_loss(shown.mean(1, keepdim=True), truth.mean(1, keepdim=True))
+        if self.weights["perceptual"] and self.perceptual_loss is not None:
+            count = max(1, round(self.perceptual_share * len(truth)))
+            terms["perceptual"] = self.perceptual_loss(shown[:count], truth[:count])
+        if self.weights["low_frequency"]:
+            toned = parts.enhanced - parts.residual
+            terms["low_frequency"] = functional.l1_loss(_block_means(toned), _block_means(truth))
+        if self.weights["likelihood"]:
+            terms["likelihood"] = gaussian_likelihood(error.detach(), parts.log_error)
+        self.terms = {name: float(value.detach()) for name, value in terms.items()}
+        return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+
+
+def gaussian_likelihood(error: Tensor, log_error: Tensor) -> Tensor:
+    """Mean negative log-likelihood of errors (B, C, H, W) under a Gaussian of standard deviation exp(log_error).
+
+    log_error is (B, 1, H, W). The least value lies where exp(log_error) is the root-mean-square error (Kendall and Gal
+    2017).
+    """
+    square = error.square().mean(1, keepdim=True)
+    return (0.5 * square * torch.exp(-2 * log_error) + log_error).mean() + 0.5 * math.log(2 * math.pi)
+
+
+def _block_means(image: Tensor) -> Tensor:
+    size = min(BLOCK, *image.shape[-2:])
+    return functional.avg_pool2d(image, size)

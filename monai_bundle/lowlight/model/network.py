@@ -1,0 +1,283 @@
+"""DualPathNet: one path for brightness and contrast, one for noise, blur and compression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from monai.networks.blocks import Convolution, ResidualUnit
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lowlight.model.resampling import area_resize, spline_resize
+from lowlight.model.tone import tone_curve
+
+ACTIVATION = ("leakyrelu", {"negative_slope": 0.1, "inplace": True})
+LOG_ERROR_RANGE = (-7.0, 0.0)
+PREDICTION_CHANNELS = 9
+
+
+class Prediction(NamedTuple):
+    """The parts of one network output; every tensor is (B, channels, H, W).
+
+    enhanced: T(y) + r, 3 channels, display space, not clipped.
+    residual: r, 3 channels, |r| <= residual_bound.
+    log_error: 1 channel, natural log of the expected root-mean-square error of `enhanced` at full strengths.
+    log_gain, log_gamma: 1 channel each, the tone maps g and c.
+    """
+
+    enhanced: Tensor
+    residual: Tensor
+    log_error: Tensor
+    log_gain: Tensor
+    log_gamma: Tensor
+
+
+def split_prediction(prediction: Tensor) -> Prediction:
+    """Name the 9 channels of `DualPathNet`'s output (B, 9, H, W)."""
+    if prediction.shape[1] != PREDICTION_CHANNELS:
+        raise ValueError(f"expected {PREDICTION_CHANNELS} channels (see Prediction), got {prediction.shape[1]}")
+    return Prediction(*prediction.split([3, 3, 1, 1, 1], dim=1))
+
+
+def _convolution(inputs: int, outputs: int, kernel_size: int = 3, strides: int = 1, activate: bool = True) -> nn.Module:
+    padding = 0 if kernel_size == strides else None
+    return Convolution(
+        2,
+        inputs,
+        outputs,
+        strides=strides,
+        kernel_size=kernel_size,
+        padding=padding,
+        adn_ordering="A",
+        act=ACTIVATION,
+        conv_only=not activate,
+    )
+
+
+def _residual_blocks(width: int, count: int) -> nn.Sequential:
+    blocks = []
+    for _ in range(count):
+        block = ResidualUnit(2, width, width, subunits=2, adn_ordering="A", act=ACTIVATION, last_conv_only=True)
+        # Each block starts near the identity: deep stacks without normalisation train from the first step.
+        nn.init.normal_(block.conv[-1].conv.weight, std=1e-2)
+        nn.init.zeros_(block.conv[-1].conv.bias)
+        blocks.append(block)
+    return nn.Sequential(*blocks)
+
+
+def has_colour(y: Tensor) -> Tensor:
+    """Which frames of (B, 3, H, W) hold a pixel whose channels differ: (B,) bool."""
+    return (y.amax(1) - y.amin(1)).amax((-2, -1)) > 0
+
+
+class TonePath(nn.Module):
+    """Decides the exposure of a frame from a small picture of it.
+
+    Args:
+        size: side of the square grid of cells that it sees.
+        widths: channels at size, size/2, size/4, ...
+        blocks: residual blocks per level.
+        controls: the maps are B-splines over controls x controls values.
+        gain_range: bounds of g's frame-wide part. gamma_range: bounds of c's frame-wide part.
+        local_gain: bound of the local deviation of g. local_gamma: that of c. They bound the maps' gradients too: a
+            B-spline's slope per control interval is at most the difference of neighbouring controls.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        widths: Sequence[int],
+        blocks: int,
+        controls: int,
+        gain_range: tuple[float, float],
+        gamma_range: tuple[float, float],
+        local_gain: float,
+        local_gamma: float,
+    ) -> None:
+        super().__init__()
+        self.size, self.controls = size, controls
+        self.register_buffer("middle", torch.tensor([sum(gain_range) / 2, sum(gamma_range) / 2]), persistent=False)
+        half_ranges = [(gain_range[1] - gain_range[0]) / 2, (gamma_range[1] - gamma_range[0]) / 2]
+        self.register_buffer("half_range", torch.tensor(half_ranges), persistent=False)
+        self.register_buffer("local_bound", torch.tensor([local_gain, local_gamma]), persistent=False)
+        levels: list[nn.Module] = [_convolution(6, widths[0]), _residual_blocks(widths[0], blocks)]
+        for fine, coarse in zip(widths, widths[1:], strict=False):
+            levels += [_convolution(fine, coarse, kernel_size=2, strides=2), _residual_blocks(coarse, blocks)]
+        self.trunk = nn.Sequential(*levels)
+        deepest = widths[-1]
+        self.frame = nn.Sequential(
+            nn.Linear(2 * deepest, 2 * deepest), nn.LeakyReLU(0.1), nn.Linear(2 * deepest, deepest + 2)
+        )
+        self.local = nn.Sequential(_convolution(deepest, deepest), _convolution(deepest, 2, 1, activate=False))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Controls (B, 2, controls, controls) of g and c for the observation y (B, 3, H, W), black 0 and white 1."""
+        features = self.trunk(self._cells(y))
+        frame = self.frame(torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1))
+        whole, context = frame[:, :2], frame[:, 2:]
+        local = self.local(features + context[:, :, None, None])
+        whole = self.middle + self.half_range * torch.tanh(whole)
+        local = self.local_bound[:, None, None] * torch.tanh(area_resize(local, (self.controls, self.controls)))
+        return whole[:, :, None, None] + local
+
+    def _cells(self, y: Tensor) -> Tensor:
+        """What each cell shows: mean colour, its logarithm, contrast inside the cell, and pixel-to-pixel change.
+
+        The last two tell noise from structure, and with it how much light there was.
+        """
+        y = y.clamp(0, 1)
+        grid = (self.size, self.size)
+        luminance = y.mean(1, keepdim=True)
+        change = functional.pad((luminance[..., 1:] - luminance[..., :-1]).abs(), (0, 1))
+        moments = area_resize(torch.cat([y, luminance * luminance, change], dim=1), grid)
+        mean, square, change = moments[:, :3], moments[:, 3:4], moments[:, 4:]
+        level = mean.mean(1, keepdim=True)
+        contrast = (square - level * level).clamp(min=0)
+        # Square roots and logarithms open up the dark end, where everything happens; the offsets keep gradients finite.
+        return torch.cat(
+            [
+                torch.sqrt(mean + 1e-4),
+                torch.log(level + 1e-2) / 2 + 1,
+                4 * torch.sqrt(contrast + 1e-6),
+                4 * torch.sqrt(change + 1e-6),
+            ],
+            dim=1,
+        )
+
+
+class DenoisePath(nn.Module):
+    """A U-shaped multiscale net at half resolution; no pooling over the frame and no normalisation over space.
+
+    Args:
+        widths: channels per level; level k works at 1 / 2^(k+1) of the frame.
+        blocks: residual blocks per level on the way down; the way up has the same number, the deepest level one stack.
+        residual_bound: largest |r|.
+    """
+
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int], residual_bound: float) -> None:
+        super().__init__()
+        self.residual_bound = residual_bound
+        self.stride = 2 ** len(widths)
+        self.entry = _convolution(4 * 6 + 2, widths[0])
+        self.down_blocks = nn.ModuleList(_residual_blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(_convolution(fine, coarse, 2, 2, activate=False) for fine, coarse in pairs)
+        self.deepest = _residual_blocks(widths[-1], blocks[-1])
+        self.ups = nn.ModuleList(_convolution(coarse, 4 * fine, 1, activate=False) for fine, coarse in pairs)
+        self.up_blocks = nn.ModuleList(_residual_blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
+        self.exit = _convolution(widths[0], 4 * 5, kernel_size=1, activate=False)
+        nn.init.zeros_(self.exit.conv.weight)
+        nn.init.zeros_(self.exit.conv.bias)
+        # The expected error starts near a seventh of the range: starting sharp would drown the other losses at first.
+        nn.init.constant_(self.exit.conv.bias[16:], 1.0)
+
+    def forward(self, y: Tensor, toned: Tensor, half_maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals of brightness (B, 1, H, W) and of colour (B, 3, H, W), and log error (B, 1, H, W).
+
+        H and W are multiples of `stride`; half_maps (B, 2, H/2, W/2) holds g and c.
+        """
+        features = self.entry(torch.cat([functional.pixel_unshuffle(torch.cat([y, toned], 1), 2), half_maps], 1))
+        skips = []
+        for blocks, down in zip(self.down_blocks, self.downs, strict=True):
+            features = blocks(features)
+            skips.append(features)
+            features = down(features)
+        features = self.deepest(features)
+        for skip, up, blocks in zip(
+            reversed(skips), reversed(list(self.ups)), reversed(list(self.up_blocks)), strict=True
+        ):
+            features = blocks(functional.pixel_shuffle(up(features), 2) + skip)
+        out = functional.pixel_shuffle(self.exit(features), 2)
+        low, high = LOG_ERROR_RANGE
+        log_error = low + (high - low) * torch.sigmoid(out[:, 4:])
+        return out[:, :1], out[:, 1:4], log_error
+
+
+class DualPathNet(nn.Module):
+    """Brightens by a smooth, increasing curve and corrects noise, impulses, blur and JPEG by a bounded residual.
+
+    The tone path sees the whole frame as a small grid and gives a log-gain map g and a log-gamma map c; the denoise path
+    sees y, T(y), g and c at half resolution and gives the residual r and its own expected error. Result: T(y) + r.
+
+    A frame whose three channels are equal gets an equal residual in all three: grey in, grey out.
+
+    Args:
+        spatial_dims: 2; other values are refused.
+        in_channels: 3; grey images are given as three equal channels.
+        tone_size, tone_widths, tone_blocks, tone_controls: see `TonePath`.
+        gain_range, gamma_range, local_gain, local_gamma: bounds of the maps (natural logarithms), see `TonePath`.
+        denoise_widths, denoise_blocks, residual_bound: see `DenoisePath`.
+
+    Example:
+        >>> network = DualPathNet()
+        >>> split_prediction(network(torch.rand(1, 3, 37, 50))).enhanced.shape
+        torch.Size([1, 3, 37, 50])
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        in_channels: int = 3,
+        tone_size: int = 64,
+        tone_widths: Sequence[int] = (24, 32, 48, 64),
+        tone_blocks: int = 1,
+        tone_controls: int = 8,
+        gain_range: Sequence[float] = (-0.5, 3.0),
+        gamma_range: Sequence[float] = (-1.3, 0.5),
+        local_gain: float = 0.8,
+        local_gamma: float = 0.3,
+        denoise_widths: Sequence[int] = (24, 40, 64),
+        denoise_blocks: Sequence[int] = (1, 2, 3),
+        residual_bound: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if spatial_dims != 2 or in_channels != 3:
+            raise ValueError(f"DualPathNet works on 2-D frames of 3 channels, not {spatial_dims}-D of {in_channels}")
+        gain, gamma = (float(gain_range[0]), float(gain_range[1])), (float(gamma_range[0]), float(gamma_range[1]))
+        self.tone = TonePath(
+            tone_size, tone_widths, tone_blocks, tone_controls, gain, gamma, local_gain, local_gamma
+        )
+        self.denoise = DenoisePath(denoise_widths, denoise_blocks, residual_bound)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Enhance frames.
+
+        Args:
+            y: (B, 3, H, W) floating, display space: 0 black, 1 white. Any H, W >= 1.
+
+        Returns:
+            (B, 9, H, W): enhanced (3), residual (3), log error (1), log gain (1), log gamma (1); see `Prediction`.
+        """
+        maps = spline_resize(self.tone(y), (y.shape[-2], y.shape[-1]))
+        return self.apply_tone(y, maps, has_colour(y))
+
+    def apply_tone(self, y: Tensor, maps: Tensor, colour: Tensor) -> Tensor:
+        """The second half of `forward`, for a tone decided elsewhere: by the whole frame for a tile, by a clip for all
+        its frames.
+
+        Args:
+            y: (B, 3, H, W), a frame or a part of it whose corner lies on a multiple of `denoise.stride`.
+            maps: (B, 2, H, W), g and c of these pixels.
+            colour: (B,) bool, False where the whole frame is grey.
+
+        Returns:
+            As `forward`.
+        """
+        log_gain, log_gamma = maps[:, :1], maps[:, 1:]
+        toned = tone_curve(y, log_gain, log_gamma)
+        brightness, chroma, log_error = self._residuals(y, toned, maps)
+        chroma = (chroma - chroma.mean(1, keepdim=True)) * colour[:, None, None, None].to(y.dtype)
+        bound = self.denoise.residual_bound
+        residual = bound * torch.tanh((brightness + chroma) / bound)
+        return torch.cat([toned + residual, residual, log_error, log_gain, log_gamma], dim=1)
+
+    def _residuals(self, y: Tensor, toned: Tensor, maps: Tensor) -> tuple[Tensor, ...]:
+        height, width = y.shape[-2:]
+        stride = self.denoise.stride
+        padding = (0, -width % stride, 0, -height % stride)
+        both = functional.pad(torch.cat([y, toned, maps], 1), padding, mode="replicate")
+        half_maps = functional.avg_pool2d(both[:, 6:], 2)
+        outputs = self.denoise(both[:, :3], both[:, 3:6], half_maps)
+        return tuple(out[..., :height, :width] for out in outputs)

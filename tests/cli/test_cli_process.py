@@ -1,0 +1,154 @@
+"""The program as a process: Ctrl-C, closed pipes, a full disk behind stdout, and what loads when."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from cli_runs import dark, grey, load, names, save, start, until
+
+from lowlight.cli.guarding import guarded
+from lowlight.cli.signals import Interruption
+from lowlight.errors import BundleError
+
+MANY = 3000
+
+
+def many(folder: Path) -> Path:
+    """A folder of more images than a test has patience for."""
+    first = save(dark(grey(64)), folder / "0000.png")
+    for number in range(1, MANY):
+        shutil.copy(first, folder / f"{number:04}.png")
+    return folder
+
+
+def test_ctrl_c_leaves_whole_files_and_says_how_many(tmp_path: Path) -> None:
+    source, out = many(tmp_path / "in"), tmp_path / "out"
+    child = start("enhance", source, "-o", out)
+    until((out / "0002.png").exists, child)
+    child.send_signal(signal.SIGINT)
+    told, said = child.communicate(timeout=60)
+    finished = names(out)
+    assert child.returncode == 130
+    assert told == ""
+    # One line and nothing else: neither a traceback nor warnings of libraries.
+    assert said == f"interrupted: {len(finished)} of {MANY} files enhanced; these are complete, in {out}\n"
+    assert 3 <= len(finished) < MANY
+    assert finished == [f"{number:04}.png" for number in range(len(finished))], "no temporary file is left"
+    for name in finished:
+        assert load(out / name).shape == (64, 64)
+
+
+def test_termination_ends_json_lines_with_a_summary(tmp_path: Path) -> None:
+    source, out = many(tmp_path / "in"), tmp_path / "out"
+    child = start("simulate", source, "-o", out, "--json")
+    until((out / "0002.png").exists, child)
+    child.send_signal(signal.SIGTERM)
+    told, said = child.communicate(timeout=60)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert (child.returncode, said) == (128 + signal.SIGTERM, "")
+    assert lines[-1]["summary"]["interrupted"] is True
+    assert lines[-1]["summary"]["done"] == len(lines) - 1 == len(names(out))
+    assert [line["output"] for line in lines[:-1]] == [str(out / name) for name in names(out)]
+
+
+def test_a_reader_that_goes_away_ends_the_batch_silently(tmp_path: Path) -> None:
+    missing = [tmp_path / f"{number}.png" for number in range(4000)]
+    child = start("simulate", *missing, "-o", tmp_path / "out", "--json")
+    assert child.stdout is not None
+    assert child.stderr is not None
+    assert json.loads(child.stdout.readline())["status"] == "refused"
+    child.stdout.close()
+    said = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(timeout=60), said) == (141, "")
+
+
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.run(
+            [sys.executable, "-m", "lowlight", "simulate", tmp_path / "no.png", "-o", tmp_path / "out", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert child.returncode == 1
+    (line,) = child.stderr.splitlines()
+    assert "No space left" in line
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["enhance", "--help"], ["simulate", "no", "-o", "x"]])
+def test_what_needs_no_network_loads_none(arguments: list[str], tmp_path: Path) -> None:
+    script = "import sys; from lowlight.cli.app import run; run(sys.argv[1:]); print('torch' in sys.modules)"
+    command = [sys.executable, "-c", script, *arguments]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    assert child.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unforeseen_error_is_one_line_unless_debugging(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*, debug: bool) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    with pytest.raises(typer.Exit) as ended:
+        guarded(broken)(debug=debug)
+    said = capsys.readouterr().err
+    assert ended.value.exit_code == 1
+    assert said.splitlines()[-1].startswith("lowlight: unexpected RuntimeError (first line second line); please report")
+    assert ("Traceback" in said) is debug
+    assert len(said.splitlines()) == 1 or debug
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (BundleError("model.pt: missing; install it again"), "lowlight: model.pt: missing; install it again"),
+        (MemoryError(), "not enough memory"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "pip install 'lowlight-enhance[bundle]'"),
+    ],
+)
+def test_foreseen_errors_say_what_to_do(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def failing(*, debug: bool) -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        guarded(failing)(debug=False)
+    said = capsys.readouterr().err
+    assert ended.value.exit_code == 1
+    assert line in said
+    assert len(said.splitlines()) == 1
+
+
+def test_an_interrupt_waits_for_what_is_being_written() -> None:
+    interruption, steps = Interruption(), []
+    with interruption.caught():
+
+        def write() -> None:
+            with interruption.held():
+                steps.append("begun")
+                os.kill(os.getpid(), signal.SIGINT)
+                steps.append("written")
+
+        with pytest.raises(KeyboardInterrupt):
+            write()
+        assert steps == ["begun", "written"]
+        # A library may have swallowed the exception: the next check raises it again.
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
+    assert interruption.exit_code == 130
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Interruption().caught():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
