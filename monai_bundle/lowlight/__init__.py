@@ -1,7 +1,7 @@
 """LowLightEnhance: makes dark, noisy, blurred or JPEG-damaged medical images readable.
 
-    from lowlight import Enhancer
-    result = Enhancer()(image)
+from lowlight import Enhancer
+result = Enhancer()(image)
 """
 
 from __future__ import annotations

@@ -8,17 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import typer
-from cli_runs import dark, grey, load, names, save, start, until
+from cli_runs import dark, grey, load, lowlight, names, save, start, until
 
 from lowlight.cli.guarding import guarded
 from lowlight.cli.signals import Interruption
 from lowlight.errors import BundleError
 
-MANY = 3000
+MANY = 2000
 
 
 def many(folder: Path) -> Path:
@@ -46,17 +47,26 @@ def test_ctrl_c_leaves_whole_files_and_says_how_many(tmp_path: Path) -> None:
         assert load(out / name).shape == (64, 64)
 
 
-def test_termination_ends_json_lines_with_a_summary(tmp_path: Path) -> None:
+def test_termination_ends_json_lines_with_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = many(tmp_path / "in"), tmp_path / "out"
-    child = start("simulate", source, "-o", out, "--json")
-    until((out / "0002.png").exists, child)
-    child.send_signal(signal.SIGTERM)
-    told, said = child.communicate(timeout=60)
-    lines = [json.loads(line) for line in told.splitlines()]
-    assert (child.returncode, said) == (128 + signal.SIGTERM, "")
-    assert lines[-1]["summary"]["interrupted"] is True
-    assert lines[-1]["summary"]["done"] == len(lines) - 1 == len(names(out))
-    assert [line["output"] for line in lines[:-1]] == [str(out / name) for name in names(out)]
+    ended = threading.Event()
+
+    def terminate() -> None:
+        while not (out / "0002.png").exists() and not ended.wait(0.01):
+            pass
+        if not ended.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=terminate)
+    killer.start()
+    told = lowlight(capsys, "simulate", source, "-o", out, "--json")
+    ended.set()
+    killer.join()
+    assert (told.code, told.err) == (128 + signal.SIGTERM, "")
+    assert told.summary["interrupted"] is True
+    assert told.summary["total"] == MANY
+    assert 3 <= told.summary["done"] == len(told.entries) < MANY
+    assert [entry["output"] for entry in told.entries] == [str(out / name) for name in names(out)]
 
 
 def test_a_reader_that_goes_away_ends_the_batch_silently(tmp_path: Path) -> None:

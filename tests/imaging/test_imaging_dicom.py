@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging import read, write
+from lowlight.imaging.dicom_display import display_mapping
 
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -78,14 +80,12 @@ def test_grey_images_keep_their_stored_values_and_bits(tmp_path: Path) -> None:
         np.testing.assert_array_equal(after.pixel_array, before.pixel_array, err_msg=path.name)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("bits", [8, 10, 12, 16])
-@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-@pytest.mark.parametrize("rescale", [(1, 0), (0.25, -1000), (2, 3.5), (-1, 100)])
-@pytest.mark.parametrize("window", [None, (40.5, 80, "LINEAR"), (500, 1, "LINEAR"), (30, 61.5, "LINEAR_EXACT")])
-def test_every_value_of_every_depth_survives(
-    signed: bool, bits: int, photometric: str, rescale: tuple[float, float], window: Any, tmp_path: Path
-) -> None:
+RESCALES = [(1, 0), (0.25, -1000), (2, 3.5), (-1, 100)]
+WINDOWS = [None, (40.5, 80, "LINEAR"), (500, 1, "LINEAR"), (30, 61.5, "LINEAR_EXACT"), (100, 300, "SIGMOID")]
+
+
+def every_value(signed: bool, bits: int, photometric: str, rescale: tuple[float, float], window: Any) -> Dataset:
+    """An image that holds each value of its stored bits once."""
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     values = np.arange(low, high + 1)
     values = values.reshape(16, -1).astype(f"{'i' if signed else 'u'}{1 if bits == 8 else 2}")
@@ -98,12 +98,31 @@ def test_every_value_of_every_depth_survives(
     if window is not None:
         source.WindowCenter, source.WindowWidth, source.VOILUTFunction = window
     source.PixelData = values.tobytes()
-    source.save_as(tmp_path / "in.dcm")
+    return source
 
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_the_way_to_display_space_and_back_is_exact(signed: bool, bits: int, photometric: str) -> None:
+    for rescale, window in itertools.product(RESCALES, WINDOWS):
+        source = every_value(signed, bits, photometric, rescale, window)
+        mapping, _ = display_mapping(source, 0, None)
+        np.testing.assert_array_equal(mapping.to_stored(mapping.to_display(source.pixel_array)), source.pixel_array)
+
+
+@pytest.mark.parametrize(
+    ("signed", "bits", "photometric"), [(False, 8, "MONOCHROME2"), (True, 16, "MONOCHROME1"), (True, 12, "MONOCHROME2")]
+)
+@pytest.mark.parametrize(("rescale", "window"), [*zip(RESCALES, WINDOWS, strict=False), ((1, 0), WINDOWS[-1])])
+def test_every_value_survives_in_a_file_and_is_shown_alike(
+    signed: bool, bits: int, photometric: str, rescale: tuple[float, float], window: Any, tmp_path: Path
+) -> None:
+    source = every_value(signed, bits, photometric, rescale, window)
+    source.save_as(tmp_path / "in.dcm")
     image = read(tmp_path / "in.dcm")
     result = write(image, image.pixels, tmp_path / "out.dcm")
-
-    np.testing.assert_array_equal(stored(result), values)
+    np.testing.assert_array_equal(stored(result), source.pixel_array)
     np.testing.assert_array_equal(read(result).pixels, image.pixels)
 
 

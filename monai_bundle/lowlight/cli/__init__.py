@@ -5,10 +5,14 @@ Exit codes: 0 all done, 1 some inputs refused or nothing could be done, 2 wrong 
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 __all__ = ["main"]
+
+_INTERRUPTED = 130
 
 
 def main() -> NoReturn:
@@ -22,5 +26,12 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
-        code = 130
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        # Python remembers a Ctrl-C that came while a library was loading and would end by that signal all the same,
+        # and what is half loaded need not survive an orderly shutdown. Results are on disk by now.
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

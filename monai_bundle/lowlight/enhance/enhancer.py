@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ class Enhancer:
         self.network: DualPathNet = content["network"].eval()
         self.inferer: DualPathInferer = content["inferer"]
         self.strengths: dict[str, dict[str, float]] = content["strengths"]
-        self.version: str = content["version"]
-        self.weights_sha256: str = content["weights_sha256"]
+        self.model: ModelIdentity = content["model"]
 
     def __call__(
         self,
@@ -90,6 +90,7 @@ class Enhancer:
             frames=frames,
             predictions=predictions,
             mask=None if mask is None else np.asarray(mask, bool),
+            derivation=self.model.derivation(strength["brightness"], strength["denoise"]),
         )
         result.report.update(self._report(result, modality, time.perf_counter() - started))
         return result
@@ -120,8 +121,8 @@ class Enhancer:
             "before": exposure(result.source, result.value_range),
             "after": exposure(result.image, result.value_range),
             "expected_error": float(result.uncertainty.mean()),
-            "model": self.version,
-            "weights_sha256": self.weights_sha256,
+            "model": self.model.name,
+            "weights_sha256": self.model.weights_sha256,
             "device": str(self.device),
             "seconds": round(seconds, 3),
         }
@@ -177,26 +178,53 @@ def _device(name: str) -> torch.device:
     return device
 
 
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What made a derived image: the bundle's name and version, and the SHA-256 of its weights."""
+
+    name: str
+    weights_sha256: str
+
+    @classmethod
+    def of(cls, root: str | Path, weights: str | Path) -> ModelIdentity:
+        """Identity of a bundle's weights, checked against metadata.json.
+
+        Raises:
+            BundleError: metadata or weights are missing, or the weights are not those that metadata.json names.
+        """
+        metadata_file = Path(root) / "configs" / "metadata.json"
+        for file in (metadata_file, Path(weights)):
+            if not file.is_file():
+                raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
+        metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
+        digest = file_sha256(weights)
+        expected = metadata.get("weights_sha256")
+        shipped = Path(weights).resolve() == (Path(root) / "models" / "model.pt").resolve()
+        if shipped and expected and digest != expected:
+            raise BundleError(f"{weights}: does not belong to this bundle (its checksum differs); install it again")
+        return cls(f"{metadata['name']} {metadata['version']}", digest)
+
+    def derivation(self, brightness: float, denoise: float) -> str:
+        """One line for a derived file: what made it, with which parameters."""
+        return (
+            f"{self.name}, weights SHA-256 {self.weights_sha256[:16]}, "
+            f"brightness {brightness:g}, denoise {denoise:g}; values no longer carry a physical unit"
+        )
+
+
 def _load_bundle(root: Path, device: torch.device) -> dict[str, Any]:
-    """Network with weights, inferer, strengths and version, as inference.yaml and metadata.json define them."""
+    """Network with weights, inferer, strengths and identity, as inference.yaml and metadata.json define them."""
     from monai.bundle import ConfigParser
 
-    metadata_file, config_file = root / "configs" / "metadata.json", root / "configs" / "inference.yaml"
-    for file in (metadata_file, config_file):
-        if not file.is_file():
-            raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
-    metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
+    config_file = root / "configs" / "inference.yaml"
+    if not config_file.is_file():
+        raise BundleError(f"{config_file}: missing; the bundle is incomplete, install it again")
     parser = ConfigParser()
     parser.read_config(config_file)
     parser["bundle_root"] = str(root)
     parser["device"] = device
     weights = Path(parser.get_parsed_content("weights"))
-    if not weights.is_file():
-        raise BundleError(f"{weights}: the weights are missing; install the bundle again")
-    digest = file_sha256(weights)
-    expected = metadata.get("weights_sha256")
-    if expected and digest != expected:
-        raise BundleError(f"{weights}: does not belong to this bundle (its checksum differs); install it again")
+    identity = ModelIdentity.of(root, weights)
     network = parser.get_parsed_content("network")
     try:
         network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
@@ -206,6 +234,5 @@ def _load_bundle(root: Path, device: torch.device) -> dict[str, Any]:
         "network": network,
         "inferer": parser.get_parsed_content("inferer"),
         "strengths": parser.get_parsed_content("strengths"),
-        "version": f"{metadata.get('name', 'LowLightEnhance')} {metadata['version']}",
-        "weights_sha256": digest,
+        "model": identity,
     }

@@ -57,9 +57,9 @@ class DualPathInferer(Inferer):
         out = torch.empty((len(inputs), PREDICTION_CHANNELS, height, width), dtype=inputs.dtype, device=inputs.device)
         tiles = list(self._tiles(height, width))
         for done, (core, seen) in enumerate(tiles, 1):
-            part = network.apply_tone(inputs[(..., *seen)], maps[(..., *seen)], colour)
-            inner = tuple(slice(c.start - s.start, c.stop - s.start) for c, s in zip(core, seen, strict=True))
-            out[(..., *core)] = part[(..., *inner)]
+            part = network.apply_tone(inputs[..., seen[0], seen[1]], maps[..., seen[0], seen[1]], colour)
+            rows, columns = (slice(c.start - s.start, c.stop - s.start) for c, s in zip(core, seen, strict=True))
+            out[..., core[0], core[1]] = part[..., rows, columns]
             if progress is not None:
                 progress(done, len(tiles))
         return out

@@ -85,7 +85,9 @@ def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range
     if source.dtype.kind in "iu":
         limits = np.iinfo(source.dtype)
         # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
-        values = np.clip(np.rint(values), limits.min, np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max)
+        values = np.clip(
+            np.rint(values), limits.min, np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+        )
     elif source.dtype.kind == "b":
         return values >= 0.5
     return values.astype(source.dtype)

@@ -36,6 +36,7 @@ class Result:
         value_range: (black, white) in units of the source.
         brightness, denoise: the strengths of `image`.
         image: enhanced, same shape and dtype as the source.
+        derivation: one line that says what made it, for the metadata of a derived file.
         report: JSON-serialisable facts: strengths, value range, exposure before and after, model, device, seconds.
     """
 
@@ -46,6 +47,7 @@ class Result:
     frames: bool
     predictions: Sequence[FramePrediction] = field(repr=False)
     mask: NDArray[np.bool_] | None = None
+    derivation: str = ""
     report: dict[str, Any] = field(default_factory=dict)
     image: NDArray[Any] = field(init=False, repr=False)
 
@@ -85,7 +87,9 @@ class Result:
 
         1: unchanged; 4: what was an eighth of white is now half of it.
         """
-        lifted = [tone.inverse_tone_curve(np.full_like(p.log_gain, 0.5), p.log_gain, p.log_gamma) for p in self.predictions]
+        lifted = [
+            tone.inverse_tone_curve(np.full_like(p.log_gain, 0.5), p.log_gain, p.log_gamma) for p in self.predictions
+        ]
         return self._stack([(0.5 / dark).astype(np.float32) for dark in lifted])
 
     @property

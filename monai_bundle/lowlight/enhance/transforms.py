@@ -13,7 +13,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from lowlight.enhance.enhancer import choose_strengths, frames_to_display, split_frames
+from lowlight.enhance.enhancer import ModelIdentity, choose_strengths, frames_to_display, split_frames
 from lowlight.enhance.result import Result
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging import Found, collect, plan_names, read, write
@@ -65,6 +65,7 @@ class BlendAndWrited(MapTransform):
 
     Args:
         keys: the network's output. source_key: the `MedicalImage`. output_dir: folder of the results.
+        bundle_root, weights: what made the image, for its metadata.
         strengths: defaults per modality, see inference.yaml. modality, brightness, denoise: as for `Enhancer`.
     """
 
@@ -72,6 +73,8 @@ class BlendAndWrited(MapTransform):
         self,
         keys: KeysCollection,
         output_dir: str | Path,
+        bundle_root: str | Path,
+        weights: str | Path,
         strengths: dict[str, dict[str, float]],
         source_key: str = "source",
         modality: str | None = None,
@@ -80,6 +83,7 @@ class BlendAndWrited(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.output_dir, self.source_key = Path(output_dir), source_key
+        self.model = ModelIdentity.of(bundle_root, weights)
         self.strengths, self.modality, self.brightness, self.denoise = strengths, modality, brightness, denoise
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -95,8 +99,10 @@ class BlendAndWrited(MapTransform):
                 denoise=chosen["denoise"],
                 frames=source.frames,
                 predictions=split_frames(item[key]),
+                derivation=self.model.derivation(chosen["brightness"], chosen["denoise"]),
             )
-            item[key] = str(write(source, result.image, self.output_dir / item["output"]))
+            target = self.output_dir / item["output"]
+            item[key] = str(write(source, result.image, target, derivation=result.derivation))
         return item
 
 

@@ -24,6 +24,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"cICP", b"pHYs")
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _LARGEST_KEPT_CHUNK = 16 * 2**20
+_COMPRESSION = 4  # half the time of the usual 6, for files 4 % larger
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -232,7 +233,7 @@ def _encode(pixels: NDArray[Any], alpha: NDArray[Any] | None) -> bytes:
     if samples.dtype == np.uint16 and samples.ndim == 3:
         return _encode_16_bit(samples)
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(samples)).save(buffer, "PNG")
+    Image.fromarray(np.ascontiguousarray(samples)).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
 
 
@@ -250,7 +251,7 @@ def _encode_16_bit(samples: NDArray[np.uint16]) -> bytes:
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     chunks = (
         Chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)),
-        Chunk(b"IDAT", zlib.compress(filtered.data, 6)),
+        Chunk(b"IDAT", zlib.compress(filtered.data, _COMPRESSION)),
         Chunk(b"IEND", b""),
     )
     return _SIGNATURE + b"".join(_framed(chunk) for chunk in chunks)

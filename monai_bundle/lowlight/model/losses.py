@@ -24,7 +24,7 @@ class EnhancementLoss(nn.Module):
         log_mse: mean over images of log10(MSE): a tenth of the negative PSNR, so that every image counts by its ratio.
         ssim: 1 - SSIM of the luminance, Gaussian window of sigma 1.5 (Wang et al. 2004), MONAI's SSIMLoss.
         perceptual: weight of `perceptual_loss`.
-        low_frequency: absolute error of the block means of T(y) alone, so that the tone path cannot lean on the residual.
+        low_frequency: absolute error of the block means of T(y) alone: the tone path must not lean on the residual.
         likelihood: Gaussian negative log-likelihood of the actual error under the expected one; trains only the
             uncertainty (the error enters as a constant), so that it cannot trade fidelity for calibration.
         perceptual_loss: module of (output, truth), (B, 3, H, W) in [0, 1] -> scalar: `FeaturePerceptualLoss`, or

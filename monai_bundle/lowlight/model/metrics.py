@@ -35,7 +35,9 @@ class PairMetric(CumulativeIterationMetric):
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **_: Any) -> Tensor:
         if y is None or y_pred.shape != y.shape:
-            raise ValueError(f"output and truth differ in shape: {tuple(y_pred.shape)}, {None if y is None else tuple(y.shape)}")
+            raise ValueError(
+                f"output and truth differ in shape: {tuple(y_pred.shape)}, {None if y is None else tuple(y.shape)}"
+            )
         return self.measure(torch.as_tensor(y_pred).float(), torch.as_tensor(y).float())
 
     def aggregate(self, reduction: MetricReduction | str | None = None) -> Tensor:
@@ -102,7 +104,10 @@ class ColourDifference(PairMetric):
         if output.shape[1] != 3:
             return torch.full((len(output), 1), float("nan"))
         pairs = zip(output.detach().cpu().double().numpy(), truth.detach().cpu().double().numpy(), strict=True)
-        values = [deltaE_ciede2000(rgb2lab(a, channel_axis=0), rgb2lab(b, channel_axis=0), channel_axis=0).mean() for a, b in pairs]
+        values = [
+            deltaE_ciede2000(rgb2lab(a, channel_axis=0), rgb2lab(b, channel_axis=0), channel_axis=0).mean()
+            for a, b in pairs
+        ]
         return torch.tensor(values, dtype=torch.float32)[:, None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -85,6 +86,10 @@ class TonePath(nn.Module):
             B-spline's slope per control interval is at most the difference of neighbouring controls.
     """
 
+    middle: Tensor
+    half_range: Tensor
+    local_bound: Tensor
+
     def __init__(
         self,
         size: int,
@@ -103,7 +108,7 @@ class TonePath(nn.Module):
         self.register_buffer("half_range", torch.tensor(half_ranges), persistent=False)
         self.register_buffer("local_bound", torch.tensor([local_gain, local_gamma]), persistent=False)
         levels: list[nn.Module] = [_convolution(6, widths[0]), _residual_blocks(widths[0], blocks)]
-        for fine, coarse in zip(widths, widths[1:], strict=False):
+        for fine, coarse in itertools.pairwise(widths):
             levels += [_convolution(fine, coarse, kernel_size=2, strides=2), _residual_blocks(coarse, blocks)]
         self.trunk = nn.Sequential(*levels)
         deepest = widths[-1]
@@ -162,16 +167,20 @@ class DenoisePath(nn.Module):
         self.stride = 2 ** len(widths)
         self.entry = _convolution(4 * 6 + 2, widths[0])
         self.down_blocks = nn.ModuleList(_residual_blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(itertools.pairwise(widths))
         self.downs = nn.ModuleList(_convolution(fine, coarse, 2, 2, activate=False) for fine, coarse in pairs)
         self.deepest = _residual_blocks(widths[-1], blocks[-1])
         self.ups = nn.ModuleList(_convolution(coarse, 4 * fine, 1, activate=False) for fine, coarse in pairs)
         self.up_blocks = nn.ModuleList(_residual_blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
         self.exit = _convolution(widths[0], 4 * 5, kernel_size=1, activate=False)
-        nn.init.zeros_(self.exit.conv.weight)
-        nn.init.zeros_(self.exit.conv.bias)
-        # The expected error starts near a seventh of the range: starting sharp would drown the other losses at first.
-        nn.init.constant_(self.exit.conv.bias[16:], 1.0)
+        last = self.exit.conv
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        # Training starts at r = 0. The expected error starts near a seventh of its range: starting sharp would drown
+        # the other losses at first.
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.bias[16:], 1.0)
 
     def forward(self, y: Tensor, toned: Tensor, half_maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Residuals of brightness (B, 1, H, W) and of colour (B, 3, H, W), and log error (B, 1, H, W).
@@ -198,8 +207,9 @@ class DenoisePath(nn.Module):
 class DualPathNet(nn.Module):
     """Brightens by a smooth, increasing curve and corrects noise, impulses, blur and JPEG by a bounded residual.
 
-    The tone path sees the whole frame as a small grid and gives a log-gain map g and a log-gamma map c; the denoise path
-    sees y, T(y), g and c at half resolution and gives the residual r and its own expected error. Result: T(y) + r.
+    The tone path sees the whole frame as a small grid and gives a log-gain map g and a log-gamma map c; the denoise
+    path sees y, T(y), g and c at half resolution and gives the residual r and its own expected error.
+    Result: T(y) + r.
 
     A frame whose three channels are equal gets an equal residual in all three: grey in, grey out.
 
@@ -236,9 +246,7 @@ class DualPathNet(nn.Module):
         if spatial_dims != 2 or in_channels != 3:
             raise ValueError(f"DualPathNet works on 2-D frames of 3 channels, not {spatial_dims}-D of {in_channels}")
         gain, gamma = (float(gain_range[0]), float(gain_range[1])), (float(gamma_range[0]), float(gamma_range[1]))
-        self.tone = TonePath(
-            tone_size, tone_widths, tone_blocks, tone_controls, gain, gamma, local_gain, local_gamma
-        )
+        self.tone = TonePath(tone_size, tone_widths, tone_blocks, tone_controls, gain, gamma, local_gain, local_gamma)
         self.denoise = DenoisePath(denoise_widths, denoise_blocks, residual_bound)
 
     def forward(self, y: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def tone_curve(y: Any, log_gain: Any, log_gamma: Any) -> Any:
     """Brighten `y` by the safe tone curve.
 
     Args:
-        y: floating array or tensor in display space, 0 black and 1 white; any real value. Shape broadcasts with the maps.
+        y: floating array or tensor in display space, 0 black and 1 white; any real value. Broadcasts with the maps.
         log_gain: g, natural logarithm of the gain.
         log_gamma: c, natural logarithm of the exponent (negative brightens mid tones).
 

@@ -1,1 +1,1 @@
-"""How the network is trained and evaluated from files: image lists, patches, handlers. Joins imaging, degradation, model."""
+"""How the network is trained and evaluated from files: image lists, patches, handlers."""

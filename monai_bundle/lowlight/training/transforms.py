@@ -114,7 +114,7 @@ class FixedLowLightd(MapTransform):
 
 
 class RandTurnd(Randomizable, MapTransform):
-    """Turn an image by a random quarter turn and write the class (modality index, turns) to `target`: for `FeatureNet`."""
+    """Turn an image by random quarter turns; `target` receives (modality index, turns): for `FeatureNet`."""
 
     def __init__(self, keys: KeysCollection, target: str = "label") -> None:
         MapTransform.__init__(self, keys)

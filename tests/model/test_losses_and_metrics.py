@@ -1,0 +1,163 @@
+"""Losses train what they say; metrics agree with scikit-image and stay finite."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from lowlight.model.features import FeatureNet, FeaturePerceptualLoss, ModalityAndTurnLoss
+from lowlight.model.losses import EnhancementLoss, gaussian_likelihood
+from lowlight.model.metrics import (
+    PSNR,
+    SSIM,
+    ColourDifference,
+    ContrastFidelity,
+    ContrastImprovementIndex,
+    LightnessOrderError,
+    local_contrast,
+)
+from lowlight.model.network import DualPathNet
+
+
+@pytest.fixture(scope="module")
+def perceptual(bundle) -> FeaturePerceptualLoss:
+    return FeaturePerceptualLoss(FeatureNet(), bundle / "models" / "features.pt")
+
+
+@pytest.fixture(scope="module")
+def truth(retina) -> torch.Tensor:
+    image = torch.from_numpy(retina[:144, :160].copy()).permute(2, 0, 1).float() / 255
+    return torch.stack([image, image.flip(-1)])
+
+
+def test_every_term_of_the_loss_falls_when_it_is_trained(truth: torch.Tensor, perceptual) -> None:
+    torch.manual_seed(0)
+    network = DualPathNet()
+    loss = EnhancementLoss(log_mse=0.01, perceptual_loss=perceptual)
+    dark = 0.3 * truth**1.8
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    history = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        value = loss(network(dark), truth)
+        value.backward()
+        optimizer.step()
+        history.append(dict(loss.terms))
+    for name in ("mse", "absolute", "log_mse", "ssim", "perceptual", "low_frequency", "likelihood"):
+        assert history[-1][name] < history[0][name], name
+
+
+def test_likelihood_is_least_at_the_true_error_and_does_not_reach_the_image() -> None:
+    error = torch.randn(1, 1, 200, 200) * 0.05
+    candidates = torch.linspace(-5, -1, 81)
+    values = [float(gaussian_likelihood(error, torch.full((1, 1, 200, 200), float(c)))) for c in candidates]
+    best = float(candidates[int(np.argmin(values))])
+    assert abs(np.exp(best) - 0.05) < 0.004
+
+    prediction = torch.rand(1, 9, 32, 32, requires_grad=True)
+    loss = EnhancementLoss(mse=0, absolute=0, ssim=0, perceptual=0, low_frequency=0, likelihood=1)
+    loss(prediction, torch.rand(1, 3, 32, 32)).backward()
+    assert float(prediction.grad[:, :6].abs().sum()) == 0
+    assert float(prediction.grad[:, 6].abs().sum()) > 0
+
+
+def test_the_low_frequency_term_trains_the_tone_alone() -> None:
+    loss = EnhancementLoss(mse=0, absolute=0, ssim=0, perceptual=0, low_frequency=1, likelihood=0)
+    network = DualPathNet()
+    loss(network(torch.rand(1, 3, 64, 64) * 0.2), torch.rand(1, 3, 64, 64)).backward()
+    assert all(float(p.grad.abs().sum()) == 0 for p in network.denoise.parameters())
+    assert sum(float(p.grad.abs().sum()) for p in network.tone.parameters()) > 0
+
+
+def test_perceptual_features_are_trained_frozen_and_notice_damage(truth: torch.Tensor, perceptual) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noisy = (truth + 0.05 * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
+    noisier = (truth + 0.15 * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
+    assert float(perceptual(truth, truth)) == 0
+    assert 0 < float(perceptual(noisy, truth)) < float(perceptual(noisier, truth))
+    assert not any(p.requires_grad for p in perceptual.parameters())
+    assert not perceptual.train().network.training
+
+
+def test_monai_perceptual_loss_can_be_named_instead(truth: torch.Tensor) -> None:
+    class Constant(torch.nn.Module):
+        def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return (output - target).square().mean()
+
+    loss = EnhancementLoss(perceptual=1.0, perceptual_loss=Constant())
+    assert torch.isfinite(loss(DualPathNet()(truth), truth))
+
+
+def test_a_perceptual_weight_without_features_is_refused() -> None:
+    with pytest.raises(ValueError, match="perceptual_loss"):
+        EnhancementLoss(perceptual=0.1)
+
+
+def test_turn_loss_ignores_unknown_modalities_and_learns_turns() -> None:
+    logits = torch.zeros(4, 10)
+    logits[:, 6] = 5.0
+    right, wrong = torch.tensor([[0, 0]] * 4), torch.tensor([[0, 1]] * 4)
+    assert ModalityAndTurnLoss()(logits, right) < ModalityAndTurnLoss()(logits, wrong)
+
+
+@pytest.fixture(scope="module")
+def noisy(truth: torch.Tensor) -> torch.Tensor:
+    return (truth * 0.8 + 0.05 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
+
+
+def test_psnr_and_ssim_agree_with_scikit_image(truth: torch.Tensor, noisy: torch.Tensor) -> None:
+    for metric, reference, tolerance in (
+        (PSNR(), lambda a, b: peak_signal_noise_ratio(b, a, data_range=1), 0.01),
+        (
+            SSIM(),
+            lambda a, b: structural_similarity(
+                a, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=0
+            ),
+            0.001,
+        ),
+    ):
+        expected = np.mean(
+            [reference(a.double().numpy(), b.double().numpy()) for a, b in zip(noisy, truth, strict=True)]
+        )
+        metric(noisy, truth)
+        assert abs(float(metric.aggregate()) - expected) <= tolerance, type(metric).__name__
+
+
+def test_psnr_of_identical_images_is_finite(truth: torch.Tensor) -> None:
+    metric = PSNR()
+    metric(truth, truth)
+    assert float(metric.aggregate()) == pytest.approx(100.0)
+
+
+def test_colour_difference_is_ciede2000(truth: torch.Tensor, noisy: torch.Tensor) -> None:
+    expected = [
+        deltaE_ciede2000(rgb2lab(a.permute(1, 2, 0).numpy()), rgb2lab(b.permute(1, 2, 0).numpy())).mean()
+        for a, b in zip(noisy, truth, strict=True)
+    ]
+    np.testing.assert_allclose(ColourDifference().measure(noisy, truth)[:, 0], expected, rtol=1e-4)
+    assert torch.isnan(ColourDifference().measure(noisy[:, :1], truth[:, :1])).all()
+
+
+def test_contrast_measures_scale_with_contrast(truth: torch.Tensor) -> None:
+    flat = truth.mean() + 0.5 * (truth - truth.mean())
+    assert float(ContrastFidelity().measure(flat, truth).mean()) == pytest.approx(0.5, abs=1e-4)
+    assert float(ContrastImprovementIndex().measure(truth, flat).mean()) == pytest.approx(2.0, abs=1e-3)
+    assert float(local_contrast(torch.full((1, 1, 20, 20), 0.3))) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_lightness_order_survives_a_curve_and_not_an_inversion(truth: torch.Tensor) -> None:
+    metric = LightnessOrderError()
+    assert float(metric.measure(truth**0.5, truth).max()) == 0
+    assert float(metric.measure(1 - truth, truth).min()) > 0.5
+
+
+@pytest.mark.parametrize("metric", [PSNR, SSIM, ContrastFidelity, ColourDifference, LightnessOrderError])
+def test_metrics_take_images_smaller_than_their_windows(metric: type) -> None:
+    value = metric().measure(torch.rand(1, 3, 4, 6), torch.rand(1, 3, 4, 6))
+    assert torch.isfinite(value).all()
+
+
+def test_different_shapes_are_refused(truth: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        PSNR()(truth, truth[..., :-1])

@@ -1,0 +1,131 @@
+"""The network keeps its promises whatever its weights are: bounded, monotone, grey stays grey, any size."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lowlight.enhance.inferer import DualPathInferer
+from lowlight.model.network import DualPathNet, split_prediction
+from lowlight.model.resampling import area_resize, spline_matrix, spline_resize
+
+
+@pytest.fixture(scope="module")
+def wild() -> DualPathNet:
+    """A network with large random weights: what training could at worst arrive at."""
+    torch.manual_seed(0)
+    network = DualPathNet()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.15)
+    return network.eval()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (37, 50), (64, 64), (129, 8)])
+def test_any_size_goes_in_and_comes_out(wild: DualPathNet, size: tuple[int, int]) -> None:
+    out = wild(torch.rand(2, 3, *size))
+    assert out.shape == (2, 9, *size)
+    assert torch.isfinite(out).all()
+
+
+def test_maps_and_residual_stay_within_their_bounds(wild: DualPathNet) -> None:
+    parts = split_prediction(wild(torch.rand(4, 3, 80, 64)))
+    tone = wild.tone
+    for index, found in enumerate((parts.log_gain, parts.log_gamma)):
+        reach = tone.half_range[index] + tone.local_bound[index]
+        assert ((found - tone.middle[index]).abs() <= reach + 1e-5).all()
+    assert (parts.residual.abs() <= wild.denoise.residual_bound).all()
+    assert float(parts.residual.abs().max()) > 0.05, "the weights were meant to be wild"
+
+
+def test_tone_maps_vary_slowly(wild: DualPathNet) -> None:
+    size = 160
+    gain = split_prediction(wild(torch.rand(4, 3, size, size))).log_gain
+    # A cubic B-spline's slope per control interval is at most the largest difference of neighbouring controls.
+    steepest = 2 * float(wild.tone.local_bound[0]) * wild.tone.controls / size
+    assert float(gain.diff(dim=-1).abs().max()) <= steepest + 1e-5
+    assert float(gain.diff(dim=-2).abs().max()) <= steepest + 1e-5
+
+
+def test_grey_in_gives_three_equal_channels(wild: DualPathNet) -> None:
+    grey = torch.rand(1, 1, 40, 56).expand(-1, 3, -1, -1)
+    enhanced = split_prediction(wild(grey)).enhanced
+    assert torch.equal(enhanced[:, 0], enhanced[:, 1])
+    assert torch.equal(enhanced[:, 0], enhanced[:, 2])
+
+
+def test_a_grey_image_beside_a_colour_image_in_a_batch_stays_grey(wild: DualPathNet) -> None:
+    batch = torch.rand(2, 3, 32, 32)
+    batch[0] = batch[0, :1]
+    enhanced = split_prediction(wild(batch)).enhanced
+    assert torch.equal(enhanced[0, 0], enhanced[0, 2])
+    assert not torch.equal(enhanced[1, 0], enhanced[1, 2])
+
+
+def test_gradients_are_finite_on_an_all_black_image() -> None:
+    network = DualPathNet()
+    network(torch.zeros(1, 3, 48, 48)).square().sum().backward()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+@torch.inference_mode()
+def test_tiles_agree_with_the_whole_frame(wild: DualPathNet) -> None:
+    frame = torch.rand(1, 3, 400, 333)
+    whole = DualPathInferer(tile=1024)(frame, wild)
+    tiled = DualPathInferer(tile=64, halo=128)(frame, wild)
+    assert float((whole - tiled).abs().max()) <= 1e-4
+
+
+@torch.inference_mode()
+def test_frames_that_belong_together_share_one_tone(wild: DualPathNet) -> None:
+    frames = torch.rand(3, 3, 40, 40) * torch.tensor([0.2, 0.5, 0.9])[:, None, None, None]
+    parts = split_prediction(DualPathInferer()(frames, wild))
+    assert torch.equal(parts.log_gain[0], parts.log_gain[1])
+    assert torch.equal(parts.log_gamma[0], parts.log_gamma[2])
+
+
+def test_area_resize_averages_whole_blocks() -> None:
+    image = torch.rand(2, 3, 48, 80)
+    expected = torch.nn.functional.avg_pool2d(image, (6, 10))
+    torch.testing.assert_close(area_resize(image, (8, 8)), expected)
+
+
+def test_area_resize_keeps_the_mean_of_frames_smaller_than_the_grid() -> None:
+    image = torch.rand(1, 1, 5, 3)
+    torch.testing.assert_close(area_resize(image, (64, 64)).mean(), image.mean())
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_spline_weights_are_a_partition_of_unity(size: int) -> None:
+    weights = spline_matrix(size, 8, torch.zeros(1))
+    assert weights.shape == (size, 8)
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(1), torch.ones(size))
+
+
+def test_spline_follows_a_ramp_in_the_middle() -> None:
+    ramp = torch.arange(8.0).repeat(8, 1)[None, None]
+    found = spline_resize(ramp, (80, 80))[0, 0, 40]
+    expected = (torch.arange(80) + 0.5) / 10 - 0.5
+    torch.testing.assert_close(found[20:60], expected[20:60], atol=1e-4, rtol=0)
+
+
+def test_default_network_is_small_enough_for_an_old_laptop() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = DualPathNet()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 1024, 1024))
+    assert counter.get_total_flops() <= 42e9, "40 GFLOP per megapixel (1024 x 1024 has 1.049)"
+    assert 4 * sum(p.numel() for p in network.parameters()) <= 4e6
+
+
+def test_other_dimensions_are_refused_in_plain_words() -> None:
+    with pytest.raises(ValueError, match="3-D"):
+        DualPathNet(spatial_dims=3)
+
+
+def test_split_prediction_refuses_other_tensors() -> None:
+    with pytest.raises(ValueError, match="9 channels"):
+        split_prediction(torch.from_numpy(np.zeros((1, 3, 4, 4))))
