@@ -143,6 +143,17 @@ def test_names_with_control_characters_stay_on_one_line(tmp_path: Path, capsys: 
     assert "two\\nlines\\x1b[31m.png: is empty" in line
 
 
+def test_what_decoders_say_of_a_damaged_file_stays_off_the_console(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damaged = get_testdata_file("JPEG2000-embedded-sequence-delimiter.dcm")
+    assert lowlight(capfd, "enhance", str(damaged), "-o", tmp_path / "out", "--debug").code == 1
+    ended = lowlight(capfd, "enhance", str(damaged), "-o", tmp_path / "out")
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"refused: {damaged}: ")
+
+
 def test_an_unknown_device_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = save(dark(grey()), tmp_path / "a.png")
     ended = lowlight(capsys, "enhance", source, "-o", tmp_path / "out", "--device", "cuda:99")

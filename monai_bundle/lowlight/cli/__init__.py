@@ -23,7 +23,8 @@ def main() -> NoReturn:
 
         for stream in (sys.stdout, sys.stderr):
             # A file name that the terminal cannot show must not end a batch.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            if stream is not None:
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
         code = _INTERRUPTED

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from numpy.typing import NDArray
 
+from lowlight.cli.guarding import decoders_silenced
 from lowlight.cli.report import Report
 from lowlight.cli.signals import interruption
 from lowlight.cli.text import printable, unexpected
@@ -140,7 +141,8 @@ class Batch:
     def _read(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
         self.report.begin(job.found.path)
         try:
-            return job.found.read(value_range)
+            with decoders_silenced(self.debug):
+                return job.found.read(value_range)
         except NotAnImageError as error:
             self.report.skipped(error)
         except LowLightError as error:

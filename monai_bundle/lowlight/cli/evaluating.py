@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lowlight.cli.guarding import guarded
+from lowlight.cli.guarding import decoders_silenced, guarded
 from lowlight.cli.options import Debug, Json, ValueRange
 from lowlight.cli.signals import interruption
 from lowlight.cli.text import printable, unexpected
@@ -101,7 +101,8 @@ def _measure_all(
         report.begin(path)
         started = time.monotonic()
         try:
-            row = measure(one, value_range, report.step)
+            with decoders_silenced(debug):
+                row = measure(one, value_range, report.step)
         except LowLightError as error:
             report.refused(path, str(error))
             continue

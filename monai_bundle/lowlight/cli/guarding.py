@@ -18,9 +18,11 @@ from lowlight.cli.signals import interruption
 from lowlight.cli.text import printable, unexpected
 from lowlight.errors import LowLightError
 
-REFUSED, WRONG_USAGE = 1, 2
+REFUSED = 1
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a shell reports of a program that wrote to a closed pipe."""
+
+_STDERR = 2
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -78,20 +80,41 @@ def _leave_stdout() -> None:
 @contextmanager
 def _libraries(loud: bool) -> Iterator[None]:
     """Keep warnings and log messages of libraries off the console, unless they are asked for."""
-    root, silent = logging.getLogger(), logging.NullHandler()
-    if loud:
-        logging.basicConfig(format="%(name)s: %(message)s")
-        logging.getLogger("lowlight").setLevel(logging.DEBUG)
-        yield
-        return
+    root, ours = logging.getLogger(), logging.getLogger("lowlight")
     # With no handler at all Python would print warnings of loggers to the console.
-    root.addHandler(silent)
+    handler = logging.StreamHandler() if loud else logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    level = ours.level
+    root.addHandler(handler)
+    if loud:
+        ours.setLevel(logging.DEBUG)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            if not loud:
+                warnings.simplefilter("ignore")
             yield
     finally:
-        root.removeHandler(silent)
+        ours.setLevel(level)
+        root.removeHandler(handler)
 
 
-__all__ = ["REFUSED", "WRONG_USAGE", "guarded"]
+@contextmanager
+def decoders_silenced(loud: bool) -> Iterator[None]:
+    """Keep what decoders in C say of damaged files off the console: it names no file, and the refusal says it better.
+
+    Only for the time of decoding: what the system says when a process dies must be seen.
+    """
+    if loud or sys.stderr is None:
+        yield
+        return
+    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)
+
+
+__all__ = ["decoders_silenced", "guarded"]

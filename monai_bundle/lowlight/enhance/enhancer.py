@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lowlight.bundle import bundle_root, file_sha256
-from lowlight.enhance.inferer import DualPathInferer, Progress
+from lowlight.bundle import bundle_root
+from lowlight.enhance.inferer import Progress
+from lowlight.enhance.loading import ModelIdentity, load_engine
 from lowlight.enhance.pixels import check_image, resolve_range, to_display
 from lowlight.enhance.result import FramePrediction, Result
 from lowlight.errors import BundleError, InputError
-from lowlight.model.network import DualPathNet, split_prediction
+from lowlight.model.network import split_prediction
 
 
 class Enhancer:
     """Enhances images with the network, weights, inferer and default strengths that `inference.yaml` names.
 
     Args:
-        bundle: folder of the bundle; None: the one that ships with this package. Reading a bundle's configuration runs
-            code that it names: open only bundles that you trust.
+        bundle: folder of the bundle; None: the one that ships with this package. A bundle's configuration can name
+            code to run: open only bundles that you trust.
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
 
     Raises:
@@ -41,11 +40,10 @@ class Enhancer:
     def __init__(self, bundle: str | Path | None = None, device: str = "auto") -> None:
         root = Path(bundle) if bundle is not None else bundle_root()
         self.device = _device(device)
-        content = _load_bundle(root, self.device)
-        self.network: DualPathNet = content["network"].eval()
-        self.inferer: DualPathInferer = content["inferer"]
-        self.strengths: dict[str, dict[str, float]] = content["strengths"]
-        self.model: ModelIdentity = content["model"]
+        engine = load_engine(root, self.device)
+        self.network, self.inferer = engine.network, engine.inferer
+        self.strengths: dict[str, dict[str, float]] = engine.strengths
+        self.model: ModelIdentity = engine.model
 
     def __call__(
         self,
@@ -176,63 +174,3 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise BundleError(f'device "{name}" is not available here; use "auto" or "cpu"') from error
     return device
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """What made a derived image: the bundle's name and version, and the SHA-256 of its weights."""
-
-    name: str
-    weights_sha256: str
-
-    @classmethod
-    def of(cls, root: str | Path, weights: str | Path) -> ModelIdentity:
-        """Identity of a bundle's weights, checked against metadata.json.
-
-        Raises:
-            BundleError: metadata or weights are missing, or the weights are not those that metadata.json names.
-        """
-        metadata_file = Path(root) / "configs" / "metadata.json"
-        for file in (metadata_file, Path(weights)):
-            if not file.is_file():
-                raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
-        metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
-        digest = file_sha256(weights)
-        expected = metadata.get("weights_sha256")
-        shipped = Path(weights).resolve() == (Path(root) / "models" / "model.pt").resolve()
-        if shipped and expected and digest != expected:
-            raise BundleError(f"{weights}: does not belong to this bundle (its checksum differs); install it again")
-        return cls(f"{metadata['name']} {metadata['version']}", digest)
-
-    def derivation(self, brightness: float, denoise: float) -> str:
-        """One line for a derived file: what made it, with which parameters."""
-        return (
-            f"{self.name}, weights SHA-256 {self.weights_sha256[:16]}, "
-            f"brightness {brightness:g}, denoise {denoise:g}; values no longer carry a physical unit"
-        )
-
-
-def _load_bundle(root: Path, device: torch.device) -> dict[str, Any]:
-    """Network with weights, inferer, strengths and identity, as inference.yaml and metadata.json define them."""
-    from monai.bundle import ConfigParser
-
-    config_file = root / "configs" / "inference.yaml"
-    if not config_file.is_file():
-        raise BundleError(f"{config_file}: missing; the bundle is incomplete, install it again")
-    parser = ConfigParser()
-    parser.read_config(config_file)
-    parser["bundle_root"] = str(root)
-    parser["device"] = device
-    weights = Path(parser.get_parsed_content("weights"))
-    identity = ModelIdentity.of(root, weights)
-    network = parser.get_parsed_content("network")
-    try:
-        network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise BundleError(f"{weights}: does not fit the network in {config_file.name}; install it again") from error
-    return {
-        "network": network,
-        "inferer": parser.get_parsed_content("inferer"),
-        "strengths": parser.get_parsed_content("strengths"),
-        "model": identity,
-    }

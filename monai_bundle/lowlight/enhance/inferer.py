@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
 from torch import Tensor
 
 from lowlight.model.network import PREDICTION_CHANNELS, DualPathNet, has_colour
@@ -16,8 +15,8 @@ Progress = Callable[[int, int], None]
 """Called with (parts done, parts in all)."""
 
 
-class DualPathInferer(Inferer):
-    """Runs `DualPathNet` on frames of any size in bounded memory.
+class DualPathInferer:
+    """Runs `DualPathNet` on frames of any size in bounded memory. Serves as `inferer` of MONAI's evaluators.
 
     The tone is decided once from the whole frame (or handed in); the denoise path then sees tiles with a halo wider
     than it can look, so that tiles and whole frame agree.
@@ -28,7 +27,6 @@ class DualPathInferer(Inferer):
     """
 
     def __init__(self, tile: int = 1024, halo: int = 128) -> None:
-        super().__init__()
         if tile < 1 or halo < 0:
             raise ValueError(f"tile must be positive and halo not negative, got {tile} and {halo}")
         self.tile, self.halo = tile, halo
@@ -37,7 +35,8 @@ class DualPathInferer(Inferer):
         """Enhance frames (B, 3, H, W) that belong together; returns (B, 9, H, W), see `Prediction`."""
         if not isinstance(network, DualPathNet):
             return network(inputs, *args, **kwargs)
-        return torch.cat([self.apply(frame[None], network, self.tone(inputs, network)) for frame in inputs])
+        controls = self.tone(inputs, network)
+        return torch.cat([self.apply(frame[None], network, controls) for frame in inputs])
 
     def tone(self, inputs: Tensor, network: DualPathNet) -> Tensor:
         """One tone for frames (B, 3, H, W) that belong together, so that a clip does not flicker: spline controls

@@ -13,7 +13,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from lowlight.enhance.enhancer import ModelIdentity, choose_strengths, frames_to_display, split_frames
+from lowlight.enhance.enhancer import choose_strengths, frames_to_display, split_frames
+from lowlight.enhance.loading import ModelIdentity
 from lowlight.enhance.result import Result
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging import Found, collect, plan_names, read, write

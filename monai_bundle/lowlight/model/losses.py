@@ -65,6 +65,11 @@ class EnhancementLoss(nn.Module):
         self.terms: dict[str, float] = {}
 
     def forward(self, prediction: Tensor, truth: Tensor) -> Tensor:
+        # Differences of nearly equal squares, as in SSIM, have no digits left in bfloat16.
+        with torch.autocast(prediction.device.type, enabled=False):
+            return self._total(prediction, truth)
+
+    def _total(self, prediction: Tensor, truth: Tensor) -> Tensor:
         parts = split_prediction(prediction.float())
         # The display clips; a soft bound keeps a small gradient for what lies outside.
         shown = parts.enhanced.clamp(0, 1)

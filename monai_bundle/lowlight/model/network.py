@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from monai.networks.blocks import Convolution, ResidualUnit
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lowlight.model.resampling import area_resize, spline_resize
 from lowlight.model.tone import tone_curve
 
-ACTIVATION = ("leakyrelu", {"negative_slope": 0.1, "inplace": True})
+NEGATIVE_SLOPE = 0.1
 LOG_ERROR_RANGE = (-7.0, 0.0)
 PREDICTION_CHANNELS = 9
 
@@ -42,30 +42,39 @@ def split_prediction(prediction: Tensor) -> Prediction:
     return Prediction(*prediction.split([3, 3, 1, 1, 1], dim=1))
 
 
-def _convolution(inputs: int, outputs: int, kernel_size: int = 3, strides: int = 1, activate: bool = True) -> nn.Module:
-    padding = 0 if kernel_size == strides else None
-    return Convolution(
-        2,
-        inputs,
-        outputs,
-        strides=strides,
-        kernel_size=kernel_size,
-        padding=padding,
-        adn_ordering="A",
-        act=ACTIVATION,
-        conv_only=not activate,
-    )
+class Convolution(nn.Sequential):
+    """A convolution that keeps the size (or divides it by `strides`), and the activation.
+
+    MONAI's block of this name does the same; importing MONAI takes ten seconds on an old laptop, and whoever only
+    enhances one image should not wait for it.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: int = 3, strides: int = 1, activate: bool = True
+    ) -> None:
+        super().__init__()
+        padding = 0 if kernel_size == strides else kernel_size // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel_size, strides, padding)
+        if activate:
+            self.activation = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(activation(conv(x))), no normalisation. Starts near the identity, so that deep stacks train at once."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        last = Convolution(width, width, activate=False)
+        nn.init.normal_(last.conv.weight, std=1e-2)
+        nn.init.zeros_(last.conv.bias)  # type: ignore[arg-type]
+        self.conv = nn.Sequential(OrderedDict(unit0=Convolution(width, width), unit1=last))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
 
 
 def _residual_blocks(width: int, count: int) -> nn.Sequential:
-    blocks = []
-    for _ in range(count):
-        block = ResidualUnit(2, width, width, subunits=2, adn_ordering="A", act=ACTIVATION, last_conv_only=True)
-        # Each block starts near the identity: deep stacks without normalisation train from the first step.
-        nn.init.normal_(block.conv[-1].conv.weight, std=1e-2)
-        nn.init.zeros_(block.conv[-1].conv.bias)
-        blocks.append(block)
-    return nn.Sequential(*blocks)
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
 def has_colour(y: Tensor) -> Tensor:
@@ -107,15 +116,15 @@ class TonePath(nn.Module):
         half_ranges = [(gain_range[1] - gain_range[0]) / 2, (gamma_range[1] - gamma_range[0]) / 2]
         self.register_buffer("half_range", torch.tensor(half_ranges), persistent=False)
         self.register_buffer("local_bound", torch.tensor([local_gain, local_gamma]), persistent=False)
-        levels: list[nn.Module] = [_convolution(6, widths[0]), _residual_blocks(widths[0], blocks)]
+        levels: list[nn.Module] = [Convolution(6, widths[0]), _residual_blocks(widths[0], blocks)]
         for fine, coarse in itertools.pairwise(widths):
-            levels += [_convolution(fine, coarse, kernel_size=2, strides=2), _residual_blocks(coarse, blocks)]
+            levels += [Convolution(fine, coarse, kernel_size=2, strides=2), _residual_blocks(coarse, blocks)]
         self.trunk = nn.Sequential(*levels)
         deepest = widths[-1]
         self.frame = nn.Sequential(
-            nn.Linear(2 * deepest, 2 * deepest), nn.LeakyReLU(0.1), nn.Linear(2 * deepest, deepest + 2)
+            nn.Linear(2 * deepest, 2 * deepest), nn.LeakyReLU(NEGATIVE_SLOPE), nn.Linear(2 * deepest, deepest + 2)
         )
-        self.local = nn.Sequential(_convolution(deepest, deepest), _convolution(deepest, 2, 1, activate=False))
+        self.local = nn.Sequential(Convolution(deepest, deepest), Convolution(deepest, 2, 1, activate=False))
 
     def forward(self, y: Tensor) -> Tensor:
         """Controls (B, 2, controls, controls) of g and c for the observation y (B, 3, H, W), black 0 and white 1."""
@@ -165,16 +174,15 @@ class DenoisePath(nn.Module):
         super().__init__()
         self.residual_bound = residual_bound
         self.stride = 2 ** len(widths)
-        self.entry = _convolution(4 * 6 + 2, widths[0])
+        self.entry = Convolution(4 * 6 + 2, widths[0])
         self.down_blocks = nn.ModuleList(_residual_blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
         pairs = list(itertools.pairwise(widths))
-        self.downs = nn.ModuleList(_convolution(fine, coarse, 2, 2, activate=False) for fine, coarse in pairs)
+        self.downs = nn.ModuleList(Convolution(fine, coarse, 2, 2, activate=False) for fine, coarse in pairs)
         self.deepest = _residual_blocks(widths[-1], blocks[-1])
-        self.ups = nn.ModuleList(_convolution(coarse, 4 * fine, 1, activate=False) for fine, coarse in pairs)
+        self.ups = nn.ModuleList(Convolution(coarse, 4 * fine, 1, activate=False) for fine, coarse in pairs)
         self.up_blocks = nn.ModuleList(_residual_blocks(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
-        self.exit = _convolution(widths[0], 4 * 5, kernel_size=1, activate=False)
+        self.exit = Convolution(widths[0], 4 * 5, kernel_size=1, activate=False)
         last = self.exit.conv
-        assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
         # Training starts at r = 0. The expected error starts near a seventh of its range: starting sharp would drown
         # the other losses at first.

@@ -10,34 +10,60 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.engines import IterationEvents
-from monai.handlers import CheckpointLoader, CheckpointSaver
+from monai.data.utils import set_rnd
+from monai.engines import IterationEvents, Workflow
+from monai.handlers import CheckpointLoader
 from torch import nn
+from torch.utils.data import DataLoader
 
 from lowlight.errors import InputError
+from lowlight.imaging import atomic_path
 from lowlight.model.losses import EnhancementLoss
 from lowlight.model.metrics import PSNR, SSIM, PairMetric
 
 logger = logging.getLogger(__name__)
 
+CHECKPOINTS = "checkpoint_epoch=*.pt"
+BEST = "best"
+"""What a checkpoint calls the best validation so far."""
+EPOCH_STRIDE = 1_000_003
+"""Between the seeds of two epochs, so that the seeds of several processes, which lie side by side, do not meet."""
 
-class EpochCheckpoint(CheckpointSaver):
-    """MONAI's CheckpointSaver, once an epoch, keeping the newest file and the trainer's own state besides.
 
-    A configuration cannot name the trainer among the objects to save, because the trainer names its handlers.
+class EpochCheckpoint:
+    """Save the whole state of a training after each epoch, as `checkpoint_epoch=N.pt`; only the newest file stays.
+
+    A file appears whole or not at all, and older ones go only when it is there: a training that is killed at any moment
+    can be resumed. No process waits for another here, so that a group of processes may save on one of them alone.
 
     Args:
-        save_dir: folder of `checkpoint_epoch=N.pt`.
-        save_dict: objects with a state_dict.
+        save_dir: folder of the file.
+        save_dict: name -> object with a state_dict; the trainer itself is added, which a configuration cannot name,
+            because the trainer names its handlers.
+        evaluator: whose best metric so far is saved besides, so that a resumed training does not take its first
+            validation for the best.
     """
 
-    def __init__(self, save_dir: str, save_dict: dict[str, Any]) -> None:
-        super().__init__(save_dir=save_dir, save_dict=dict(save_dict), save_interval=1, n_saved=1)
+    def __init__(self, save_dir: str | Path, save_dict: dict[str, Any], evaluator: Workflow | None = None) -> None:
+        self.folder, self.save_dict, self.evaluator = Path(save_dir), save_dict, evaluator
 
     def attach(self, engine: Engine) -> None:
-        """Save after every epoch of `engine`, its own state included."""
-        self.save_dict["trainer"] = engine
-        super().attach(engine)
+        """Save after every epoch of `engine`."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the file of this epoch, then remove the others."""
+        state = {name: _without_wrapper(part).state_dict() for name, part in self.save_dict.items()}
+        state["trainer"] = engine.state_dict()
+        if self.evaluator is not None:
+            found = self.evaluator.state
+            state[BEST] = {"metric": float(found.best_metric), "epoch": int(found.best_metric_epoch)}
+        target = self.folder / f"checkpoint_epoch={engine.state.epoch}.pt"
+        with atomic_path(target) as temporary:
+            torch.save(state, temporary)
+        for other in set(self.folder.glob(CHECKPOINTS)) - {target}:
+            other.unlink()
+        logger.info("Saved %s.", target)
 
 
 class ResumeLatest:
@@ -46,11 +72,18 @@ class ResumeLatest:
     Args:
         folder: where `EpochCheckpoint` saves.
         load_dict: the objects that it saves; the trainer is added.
-        enabled: False starts afresh and leaves the files alone.
+        enabled: False starts afresh; the first checkpoint then replaces those of earlier runs.
+        evaluator: receives the best metric so far, where the checkpoint knows it.
     """
 
-    def __init__(self, folder: str | Path, load_dict: dict[str, Any], enabled: bool = True) -> None:
-        self.folder, self.load_dict, self.enabled = Path(folder), load_dict, enabled
+    def __init__(
+        self,
+        folder: str | Path,
+        load_dict: dict[str, Any],
+        enabled: bool = True,
+        evaluator: Workflow | None = None,
+    ) -> None:
+        self.folder, self.load_dict, self.enabled, self.evaluator = Path(folder), load_dict, enabled, evaluator
 
     def attach(self, engine: Engine) -> None:
         """Run once, when the trainer starts."""
@@ -58,18 +91,56 @@ class ResumeLatest:
 
     def __call__(self, engine: Engine) -> None:
         """Load the newest checkpoint into the objects of `load_dict`, where there is one."""
-        found = sorted(self.folder.glob("checkpoint_epoch=*.pt"), key=_epoch) if self.enabled else []
+        found = sorted(self.folder.glob(CHECKPOINTS), key=_epoch) if self.enabled else []
         if not found:
             logger.info("No checkpoint in %s: training starts at epoch 1.", self.folder)
             return
         state = {**self.load_dict, "trainer": engine}
         CheckpointLoader(str(found[-1]), state, map_location="cpu", strict=True)(engine)
-        logger.info("Resumed from %s: %d epochs are done.", found[-1], engine.state.epoch)
+        best = torch.load(found[-1], map_location="cpu", weights_only=True).get(BEST)
+        if self.evaluator is not None and best is not None:
+            self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = best["metric"], best["epoch"]
+        _draw_anew(engine)
+        logger.info("Resumed from %s: %d of %s epochs are done.", found[-1], engine.state.epoch, engine.state.max_epochs)
+
+
+def _draw_anew(engine: Engine) -> None:
+    """Seed by the epoch: a resumed training must not see the images and damages of its first epochs once more."""
+    seed = (torch.initial_seed() + EPOCH_STRIDE * engine.state.epoch) % 2**32
+    torch.manual_seed(seed)
+    loader = getattr(engine, "data_loader", None)
+    if isinstance(loader, DataLoader):
+        set_rnd(loader.dataset, seed)
 
 
 def _epoch(path: Path) -> int:
     match = re.search(r"epoch=(\d+)", path.name)
     return int(match[1]) if match else -1
+
+
+def _without_wrapper(part: Any) -> Any:
+    """The network inside the wrapper for several processes: its weights' names have no "module." in front."""
+    return part.module if isinstance(part, nn.parallel.DistributedDataParallel) else part
+
+
+class BestWeights:
+    """Write a network's weights whenever the evaluator's key metric is the best so far, whole or not at all.
+
+    Args:
+        network: a plain network. file: a state dict, as `Enhancer` reads it.
+    """
+
+    def __init__(self, network: nn.Module, file: str | Path) -> None:
+        self.network, self.file = network, Path(file)
+
+    def attach(self, engine: Workflow) -> None:
+        """Act after every evaluation of `engine`."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Write the file if this evaluation was the best."""
+        if engine.state.best_metric_epoch == engine.state.epoch:
+            export_weights(self.network, self.file)
 
 
 class GradientClip:
@@ -147,25 +218,38 @@ class GroupedMetrics:
 
 
 def export_weights(network: nn.Module, file: str | Path) -> None:
-    """Write a network's state dict, as float32 on the CPU, to a new file, whole or not at all."""
-    target = Path(file)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
-    torch.save({name: tensor.detach().cpu().float() for name, tensor in network.state_dict().items()}, temporary)
-    temporary.replace(target)
-    logger.info("Weights written to %s.", target)
+    """Write a network's state dict, as float32 on the CPU, to a file, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    weights = {name: tensor.detach().cpu().float() for name, tensor in _without_wrapper(network).state_dict().items()}
+    with atomic_path(file) as temporary:
+        torch.save(weights, temporary)
+    logger.info("Weights written to %s.", file)
+
+
+def load_weights(network: nn.Module, file: str | Path) -> None:
+    """Give a network saved weights: a state dict, or a checkpoint that holds one under "network".
+
+    Raises:
+        InputError: no such file, or the weights of another network.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(path, "no such file", "name a model.pt")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        _without_wrapper(network).load_state_dict(state.get("network", state))
+    except RuntimeError as error:
+        raise InputError(path, "holds the weights of another network", "its network_def must be this one") from error
+    logger.info("Weights loaded from %s.", path)
 
 
 def load_initial_weights(network: nn.Module, file: str | Path | None) -> None:
-    """Start from saved weights (a state dict, or a checkpoint that holds one under "network"); None: from scratch."""
-    if file is None:
-        return
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(path, "no such file", "initial_weights must name a model.pt")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict(state.get("network", state))
-    logger.info("Training starts from %s.", path)
+    """Where training starts: from saved weights, see `load_weights`, or from scratch (None)."""
+    if file is not None:
+        load_weights(network, file)
 
 
 class Every:
@@ -176,3 +260,25 @@ class Every:
 
     def __call__(self, engine: Engine, event: int) -> bool:
         return event % self.interval == 0
+
+
+class Progress:
+    """Say on the console how far an evaluation is, now and then.
+
+    Args:
+        interval: in batches.
+        what: what a batch is called.
+    """
+
+    def __init__(self, interval: int = 20, what: str = "images") -> None:
+        self.interval, self.what = interval, what
+
+    def attach(self, engine: Engine) -> None:
+        """Report at every `interval`-th batch and at the last."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Log "done of all" where it is due."""
+        done, all_of_them = engine.state.iteration, engine.state.epoch_length
+        if done % self.interval == 0 or done == all_of_them:
+            logger.info("%d of %d %s done.", done, all_of_them, self.what)
