@@ -45,7 +45,7 @@ ValueRange = Annotated[
     typer.Option(
         "--value-range",
         metavar="BLACK WHITE",
-        help="Which values are black and white, for files that do not say: floats outside 0 to 1, or 12 bits in 16.",
+        help="Which values are black and white, in all files: for floats outside 0 to 1, or 12 bits in 16.",
     ),
 ]
 Json = Annotated[

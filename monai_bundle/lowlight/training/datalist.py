@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lowlight.errors import InputError
-from lowlight.imaging import collect
+from lowlight.errors import InputError, NotAnImageError
+from lowlight.imaging import Found, collect
+from lowlight.imaging.filetype import SUPPORTED, identify
 from lowlight.model.features import MODALITIES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
 MANIFEST = "MANIFEST.csv"
 UNKNOWN = "unknown"
 
@@ -28,8 +28,9 @@ def load_datalist(
     """List the images of one section of a dataset folder.
 
     A folder with sub-folders `train` and `val` is taken as split. Any other folder is split here, the same way every
-    time: by the column `group_column` of its MANIFEST.csv (columns file, group and optionally modality; the files of a
-    group, a patient say, stay together), else file by file.
+    time: by the column `group_column` of its MANIFEST.csv (columns file, group and optionally modality, files named
+    from the folder on; the files of a group, a patient say, stay together), else file by file. What is an image is told
+    from the content, so that DICOM files need no suffix.
 
     Args:
         dataset_dir: the folder.
@@ -43,7 +44,8 @@ def load_datalist(
         sub-folder that bears its name, else "unknown".
 
     Raises:
-        InputError: no such folder, or no image in it.
+        InputError: no such folder, no image in it, or too few to hold some out; a damaged MANIFEST.csv; a file named
+            like an image that is none.
     """
     root = Path(dataset_dir)
     if section not in ("train", "val"):
@@ -51,14 +53,16 @@ def load_datalist(
     if not root.is_dir():
         raise InputError(root, "no such folder", "give --dataset_dir a folder of images")
     split = (root / "train").is_dir() and (root / "val").is_dir()
-    items = _images(root / section if split else root)
+    manifest = _manifest(root)
+    items = _images(root, root / section if split else root, manifest)
     if not split:
-        held_out = _held_out(_groups(root, items, group_column), validation_share)
+        held_out = _held_out(_groups(root, items, manifest, group_column), validation_share)
         items = [item for item, out in zip(items, held_out, strict=True) if out == (section == "val")]
     if modalities is not None:
         items = [item for item in items if item["modality"] in modalities]
     if not items:
-        raise InputError(root, f"no image for {section} found", f"it needs files of the kinds {' '.join(SUFFIXES)}")
+        remedy = f"it needs images of the kinds {SUPPORTED}" + ("" if split else ", of at least two groups")
+        raise InputError(root, f"no image for {section} found", remedy)
     return items
 
 
@@ -77,17 +81,25 @@ def with_severities(
     return [{**item, "severity": severities[index % len(severities)]} for index, item in enumerate(items)]
 
 
-def _images(root: Path) -> list[dict[str, Any]]:
-    found = [entry.path for entry in collect([root]) if entry.path.name.lower().endswith(SUFFIXES)]
-    manifest = _manifest(root)
+def _images(root: Path, folder: Path, manifest: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
     items = []
-    for path in found:
+    for path in (entry.path for entry in collect([folder]) if _is_image(entry)):
         relative = path.relative_to(root)
         named = [part for part in relative.parts[:-1] if part in MODALITIES]
         listed = manifest.get(relative.as_posix(), {}).get("modality", "")
         modality = listed if listed in MODALITIES else (named[0] if named else UNKNOWN)
         items.append({"image": str(path), "modality": modality})
     return items
+
+
+def _is_image(entry: Found) -> bool:
+    if entry.fault is not None:
+        raise entry.fault
+    try:
+        identify(entry.path)
+    except NotAnImageError:
+        return False
+    return True
 
 
 def _manifest(root: Path) -> dict[str, dict[str, str]]:
@@ -101,8 +113,7 @@ def _manifest(root: Path) -> dict[str, dict[str, str]]:
     return {row["file"]: row for row in rows}
 
 
-def _groups(root: Path, items: list[dict[str, Any]], column: str) -> list[str]:
-    manifest = _manifest(root)
+def _groups(root: Path, items: list[dict[str, Any]], manifest: dict[str, dict[str, str]], column: str) -> list[str]:
     names = [Path(item["image"]).relative_to(root).as_posix() for item in items]
     return [manifest.get(name, {}).get(column) or name for name in names]
 
