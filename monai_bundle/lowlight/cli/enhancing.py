@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -53,19 +53,10 @@ def enhance(
                 frames=image.frames,
                 progress=progress,
             )
-            return Outcome(result.image, derivation(result.report), result.report)
+            return Outcome(result.image, result.derivation, result.report)
 
         return work
 
     the_plan = plan(paths, output)
     report = Report("enhancing", "enhanced", len(the_plan.jobs), as_json)
     raise typer.Exit(Batch(the_plan, report, debug).run(prepare, "loading the network", value_range))
-
-
-def derivation(report: dict[str, Any]) -> str:
-    """What was done, with all that decides the pixels: model, weights and strengths (fits DICOM's 1024 characters)."""
-    return (
-        f"Enhanced with {report['model']} (weights {report['weights_sha256'][:16]}), brightness "
-        f"{report['brightness']:g}, denoise {report['denoise']:g}: brightness, contrast and noise changed; "
-        "not for quantitative use"
-    )

@@ -48,10 +48,10 @@ class ModelIdentity:
         return cls(f"{metadata['name']} {metadata['version']}", digest)
 
     def derivation(self, brightness: float, denoise: float) -> str:
-        """One line for a derived file: what made it, with which parameters."""
+        """One line for a derived file: what made it, with all that decides the pixels; at most 1024 characters."""
         return (
-            f"{self.name}, weights SHA-256 {self.weights_sha256[:16]}, "
-            f"brightness {brightness:g}, denoise {denoise:g}; values no longer carry a physical unit"
+            f"Enhanced with {self.name} (weights {self.weights_sha256[:16]}), brightness {brightness:g}, "
+            f"denoise {denoise:g}: brightness, contrast and noise changed; not for quantitative use"
         )
 
 

@@ -5,6 +5,7 @@ They use the same functions as `Enhancer`: `frames_to_display` before the networ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,13 @@ from lowlight.enhance.result import Result
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging import Found, collect, plan_names, read, write
 
+logger = logging.getLogger(__name__)
+
 
 def files_to_enhance(dataset_dir: str | Path) -> list[dict[str, Any]]:
     """The readable images below a folder: {"image": path, "output": relative output path} each, sorted.
+
+    A file that has to be refused gets a line in the log, and the others are enhanced all the same.
 
     Raises:
         InputError: the folder does not exist or holds no image.
@@ -37,6 +42,9 @@ def _holds_image(entry: Found) -> bool:
     try:
         entry.read()
     except NotAnImageError:
+        return False
+    except InputError as error:
+        logger.error("Refused: %s", error)
         return False
     return True
 
@@ -104,6 +112,7 @@ class BlendAndWrited(MapTransform):
             )
             target = self.output_dir / item["output"]
             item[key] = str(write(source, result.image, target, derivation=result.derivation))
+            logger.info("%s -> %s", source.path, item[key])
         return item
 
 
