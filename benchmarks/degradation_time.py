@@ -12,8 +12,9 @@ import time
 
 import numpy as np
 import torch
-from lowlight.degradation import SEVERITIES, LowLight
 from skimage import data
+
+from lowlight.degradation import SEVERITIES, LowLight
 
 TARGETS = {"grey": 15.0, "colour": 40.0}
 

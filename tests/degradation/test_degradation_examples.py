@@ -4,8 +4,9 @@ import doctest
 import importlib
 import pkgutil
 
-import lowlight.degradation
 import pytest
+
+import lowlight.degradation
 
 MODULES = [f"lowlight.degradation.{module.name}" for module in pkgutil.iter_modules(lowlight.degradation.__path__)]
 

@@ -3,16 +3,17 @@
 import inspect
 import json
 
-import lowlight.degradation as degradation
 import numpy as np
 import pytest
 import torch
 from degradation_images import retina
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lowlight.degradation import Degradation, LowLight, describe, record_of, replay
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Randomizable, Transform
+
+import lowlight.degradation as degradation
+from lowlight.degradation import Degradation, LowLight, describe, record_of, replay
 
 EXAMPLES = {
     "Exposure": {"gain": 0.4, "gamma": 1.8},

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 from degradation_images import photograph, retina, ultrasound
+from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch, set_track_meta
+from monai.transforms import Compose, RandFlipd
+
 from lowlight.degradation import (
     COMMON,
     MODALITIES,
@@ -28,8 +31,6 @@ from lowlight.degradation import (
     replay,
 )
 from lowlight.degradation.presets import MODALITY_SHARE, WIDENED_SHARE, specific
-from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch, set_track_meta
-from monai.transforms import Compose, RandFlipd
 
 # The ranges of the benchmark's table, which every preset has to cover.
 BENCHMARK = {

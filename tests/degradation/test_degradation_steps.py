@@ -6,6 +6,9 @@ import math
 import numpy as np
 import pytest
 from degradation_images import photograph, retina
+from PIL import Image
+from scipy.stats import poisson
+
 from lowlight.degradation import (
     Defocus,
     Exposure,
@@ -19,8 +22,6 @@ from lowlight.degradation import (
 )
 from lowlight.degradation.blur import MOTION_PER_SIGMA
 from lowlight.degradation.illumination import KINDS
-from PIL import Image
-from scipy.stats import poisson
 
 
 def flat(value: float, size: int = 256, channels: int = 1) -> np.ndarray:

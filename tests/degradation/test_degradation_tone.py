@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from degradation_images import photograph, retina
-from lowlight.degradation import ContrastStretch, GammaCorrection, HistogramEqualisation
 from skimage import exposure
 from skimage.color import rgb2hsv
+
+from lowlight.degradation import ContrastStretch, GammaCorrection, HistogramEqualisation
 
 
 def test_contrast_stretch_maps_percentiles_to_black_and_white():

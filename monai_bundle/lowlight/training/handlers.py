@@ -101,7 +101,9 @@ class ResumeLatest:
         if self.evaluator is not None and best is not None:
             self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = best["metric"], best["epoch"]
         _draw_anew(engine)
-        logger.info("Resumed from %s: %d of %s epochs are done.", found[-1], engine.state.epoch, engine.state.max_epochs)
+        logger.info(
+            "Resumed from %s: %d of %s epochs are done.", found[-1], engine.state.epoch, engine.state.max_epochs
+        )
 
 
 def _draw_anew(engine: Engine) -> None:

@@ -19,7 +19,7 @@ from lowlight.model.network import split_prediction
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Antialiased bilinear resize of (C, H, W); metadata dropped, values stay in their range."""
+    """Antialiased bilinear resize of (C, H, W); values stay in their range."""
     plain = torch.as_tensor(image)[None]
     return functional.interpolate(plain, size=size, mode="bilinear", antialias=True, align_corners=False)[0]
 
