@@ -19,7 +19,7 @@ def training(bundle: Path, shared: Path, output: Path, log: Path) -> subprocess.
     command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
     command += ["--dataset_dir", str(shared / "data"), "--output_dir", str(output), "--max_epochs", "2"]
     # An epoch of a few iterations shows the workflow; reading all 1405 images is part of it.
-    command += ["--iterations_per_epoch", "6", "--validation_interval", "2", "--validation_size", "160"]
+    command += ["--iterations_per_epoch", "6", "--val_interval", "2", "--validation_size", "160"]
     with log.open("ab") as stream:
         return subprocess.Popen(command, cwd=bundle, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
 
