@@ -139,6 +139,12 @@ def test_a_modality_says_why_and_bends_its_own_share(modality):
     assert set(names) == {"common", "widened", modality}
 
 
+def test_an_explicit_share_draws_from_the_modalitys_own_ranges_alone() -> None:
+    transform = LowLight("heavy", "ultrasound", modality_share=1.0)
+    random = np.random.RandomState(0)
+    assert {transform.draw(random).profile for _ in range(50)} == {"ultrasound"}
+
+
 def test_modalities_differ_as_their_physics_does():
     profiles = {modality: specific(modality, "medium") for modality in MODALITIES}
     assert profiles["xray"].photons.low < COMMON["medium"].photons.low

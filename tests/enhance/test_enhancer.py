@@ -179,6 +179,11 @@ def test_a_range_without_extent_and_a_wrong_mask_are_refused(enhancer) -> None:
         enhancer(image, mask=np.ones((2, 2), bool))
     with pytest.raises(ValueError, match="brightness"):
         enhancer(image, brightness=2)
+    with pytest.raises(InputError, match="pair"):
+        enhancer(image, value_range=(4095,))
+    with pytest.raises(InputError, match="NumPy array"):
+        enhancer([[1, 2], [3, 4]])
+    assert enhancer(image, mask=[[True] * 4] * 4).image.shape == image.shape
 
 
 def test_damaged_or_foreign_weights_are_refused(tmp_path, bundle) -> None:

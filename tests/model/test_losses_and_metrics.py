@@ -80,13 +80,30 @@ def test_perceptual_features_are_trained_frozen_and_notice_damage(truth: torch.T
     assert not perceptual.train().network.training
 
 
-def test_monai_perceptual_loss_can_be_named_instead(truth: torch.Tensor) -> None:
-    class Constant(torch.nn.Module):
-        def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            return (output - target).square().mean()
+def test_the_config_can_name_monais_perceptual_loss_instead(bundle) -> None:
+    """Its weights cannot be had offline, so that it is resolved here with its arguments and not run."""
+    from inspect import signature
 
-    loss = EnhancementLoss(perceptual=1.0, perceptual_loss=Constant())
-    assert torch.isfinite(loss(DualPathNet()(truth), truth))
+    from monai.bundle import ConfigParser
+    from monai.losses import PerceptualLoss
+
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs" / "train.yaml")
+    named = {"_target_": "monai.losses.PerceptualLoss", "spatial_dims": 2, "network_type": "alex"}
+    parser["loss#perceptual_loss"] = named
+    component = parser.get_parsed_content("loss#perceptual_loss", instantiate=False)
+    assert component.resolve_module_name() == "monai.losses.PerceptualLoss"
+    signature(PerceptualLoss).bind(**component.resolve_args())
+
+
+def test_any_module_of_output_and_truth_serves_as_perceptual_loss(truth: torch.Tensor) -> None:
+    loss = EnhancementLoss(perceptual=10.0, perceptual_loss=torch.nn.L1Loss())
+    prediction = DualPathNet()(0.3 * truth)
+    without = EnhancementLoss(perceptual=0.0)
+    shown = prediction[:, :3].clamp(0, 1)
+    assert float(loss(prediction, truth) - without(prediction, truth)) == pytest.approx(
+        10 * float((shown - truth).abs().mean()), rel=1e-3
+    )
 
 
 def test_a_perceptual_weight_without_features_is_refused() -> None:

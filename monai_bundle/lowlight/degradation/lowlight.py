@@ -28,7 +28,7 @@ from lowlight.degradation.exposure import Exposure
 from lowlight.degradation.illumination import RandUnevenIllumination
 from lowlight.degradation.impulse import RandSaltAndPepper
 from lowlight.degradation.noise import RandRowNoise, SensorNoise
-from lowlight.degradation.presets import MODALITIES, SEVERITIES, Profile, draw_profile
+from lowlight.degradation.presets import MODALITIES, MODALITY_SHARE, SEVERITIES, Profile, draw_profile
 from lowlight.degradation.ranges import Range, checked, one_of
 
 
@@ -105,6 +105,9 @@ class LowLight(RandomDegradation):
         modality: ``xray``, ``dermatology``, ``endoscopy``, ``ultrasound``, ``fundus``, ``natural``, or None: any.
         severity_weights: how often light, medium and heavy are drawn, in any unit.
         clean_probability: share of the images that are left as they are (and recorded so).
+        modality_share: share of the observations that are drawn from the modality's own ranges. The rest comes from the
+            common ranges, so that a network trained on any modality has seen every damage; 1 draws the modality's own
+            alone.
         seed: if given, an image always gets the same degradation, which depends on its pixels and this number alone,
             whatever was degraded before: for validation.
 
@@ -127,6 +130,7 @@ class LowLight(RandomDegradation):
         severity_weights: Sequence[float] = (1.0, 1.0, 1.0),
         clean_probability: float = 0.0,
         seed: int | None = None,
+        modality_share: float = MODALITY_SHARE,
     ) -> None:
         super().__init__()
         self.severity = None if severity is None else one_of("severity", severity, SEVERITIES)
@@ -134,6 +138,7 @@ class LowLight(RandomDegradation):
         self.severity_weights = _shares(severity_weights)
         self.clean_probability = checked("clean_probability", clean_probability, 0.0, 1.0)
         self.seed = None if seed is None else checked_seed(seed)
+        self.modality_share = checked("modality_share", modality_share, 0.0, 1.0)
 
     def draw(self, random: np.random.RandomState, modality: str | None = None) -> Observation:
         """One observation; a ``modality`` given here overrides the transform's own."""
@@ -142,7 +147,7 @@ class LowLight(RandomDegradation):
         # Drawn even where no image stays clean, so that the share of clean images does not change the others.
         if random.rand() < self.clean_probability:
             return Observation((), "clean", modality)
-        name, profile = draw_profile(modality, severity, random)
+        name, profile = draw_profile(modality, severity, random, self.modality_share)
         return Observation(draw_steps(profile, random), severity, modality, name)
 
     def randomize(self, data: Any = None, modality: str | None = None) -> None:
@@ -167,7 +172,7 @@ class LowLightd(RandomizableTransform, MapTransform):
 
     Args:
         keys: of the images to degrade.
-        severity, severity_weights, clean_probability, seed: as in :class:`LowLight`.
+        severity, severity_weights, clean_probability, seed, modality_share: as in :class:`LowLight`.
         modality: as in :class:`LowLight`, for items that do not name theirs.
         modality_key: the item's entry that names its modality; None if there is none. A name without a preset counts as
             "any", because a user's own groups need not be ours.
@@ -195,10 +200,11 @@ class LowLightd(RandomizableTransform, MapTransform):
         copy_clean_to: KeysCollection | None = None,
         seed: int | None = None,
         allow_missing_keys: bool = False,
+        modality_share: float = MODALITY_SHARE,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self)
-        self.transform = LowLight(severity, modality, severity_weights, clean_probability, seed)
+        self.transform = LowLight(severity, modality, severity_weights, clean_probability, seed, modality_share)
         self.modality_key = modality_key
         self.copy_clean_to = _targets(copy_clean_to, self.keys)
 

@@ -19,7 +19,7 @@ from lowlight.degradation.ranges import Range
 SEVERITIES = ("light", "medium", "heavy")
 
 MODALITY_SHARE = 0.25
-"""Share of the images that are drawn from the modality's own profile instead of the common one."""
+"""Share of the images drawn from the modality's own profile instead of the common one, unless told otherwise."""
 
 WIDENED_SHARE = 0.2
 """Share of the draws from the common profile whose ranges are widened, so that nothing in use lies on an edge."""
@@ -253,14 +253,17 @@ def specific(modality: str, severity: str) -> Profile:
     return MODALITIES[modality].profile(COMMON[severity])
 
 
-def draw_profile(modality: str | None, severity: str, random: np.random.RandomState) -> tuple[str, Profile]:
+def draw_profile(
+    modality: str | None, severity: str, random: np.random.RandomState, modality_share: float = MODALITY_SHARE
+) -> tuple[str, Profile]:
     """A profile and its name: ``common``, ``widened``, or a modality.
 
     Args:
         modality: one of ``MODALITIES``; None stands for any of them, all equally likely.
         severity: one of ``SEVERITIES``.
+        modality_share: probability of the modality's own profile.
     """
-    if random.rand() < MODALITY_SHARE:
+    if random.rand() < modality_share:
         name = modality or tuple(MODALITIES)[random.randint(len(MODALITIES))]
         return name, specific(name, severity)
     if random.rand() < WIDENED_SHARE:

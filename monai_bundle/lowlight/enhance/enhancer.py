@@ -73,10 +73,13 @@ class Enhancer:
             ValueError: a strength outside its range.
         """
         started = time.perf_counter()
+        if not hasattr(image, "dtype"):
+            raise InputError("image", f"a {type(image).__name__} has no depth", "give a NumPy array of a stated dtype")
         image = np.asarray(image)
         check_image(image, frames)
         black_white = resolve_range(image, value_range)
         strength = self.strength(modality, brightness, denoise)
+        mask = None if mask is None else np.asarray(mask, bool)
         if mask is not None and mask.shape != (image.shape[1:3] if frames else image.shape[:2]):
             raise InputError("mask", f"its shape is {mask.shape}", "it must have the height and width of the image")
         predictions = self._predict(frames_to_display(image, black_white, frames), progress)
@@ -87,7 +90,7 @@ class Enhancer:
             denoise=strength["denoise"],
             frames=frames,
             predictions=predictions,
-            mask=None if mask is None else np.asarray(mask, bool),
+            mask=mask,
             derivation=self.model.derivation(strength["brightness"], strength["denoise"]),
         )
         result.report.update(self._report(result, modality, time.perf_counter() - started))

@@ -42,6 +42,8 @@ def resolve_range(image: NDArray[Any], value_range: tuple[float, float] | None) 
         InputError: a declared range without extent; float values outside [0, 1] with no range declared.
     """
     if value_range is not None:
+        if len(value_range) != 2:
+            raise InputError(ARRAY, f"value_range {value_range} is not a pair", "give (black, white)")
         black, white = float(value_range[0]), float(value_range[1])
         if not (np.isfinite(black) and np.isfinite(white)) or black == white:
             raise InputError(ARRAY, f"value_range {value_range} has no extent", "give (black, white)")

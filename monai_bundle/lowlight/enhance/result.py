@@ -32,10 +32,12 @@ class Result:
     """An enhanced image and how it came about. The source is referred to, never changed.
 
     Attributes:
-        source: the input array.
+        source: the input: (H, W) or (H, W, 3), with `frames` (F, H, W) or (F, H, W, 3); any integer or float dtype.
         value_range: (black, white) in units of the source.
-        brightness, denoise: the strengths of `image`.
-        image: enhanced, same shape and dtype as the source.
+        brightness, denoise: the strengths of `image`, in [0, 1.5] and [0, 1].
+        frames: whether the first axis is time or slices.
+        predictions: one a frame. mask: (H, W), True where the image may change; None: everywhere.
+        image: enhanced, same shape, dtype and units as the source; integers rounded and clipped to the value range.
         derivation: one line that says what made it, for the metadata of a derived file.
         report: JSON-serialisable facts: strengths, value range, exposure before and after, model, device, seconds.
     """

@@ -16,7 +16,7 @@ BLOCK = 8
 
 
 class EnhancementLoss(nn.Module):
-    """Weighted sum of the terms below; a term of weight 0 is not computed.
+    """Weighted sum of the terms below; a term of weight 0 costs nothing.
 
     Args:
         mse: mean squared error of the enhanced image.

@@ -30,7 +30,7 @@ class PairMetric(CumulativeIterationMetric):
         self.reduction = reduction
 
     def measure(self, output: Tensor, truth: Tensor) -> Tensor:
-        """(B, C, H, W) x 2 -> (B, 1)."""
+        """Measure each pair of images (B, C, H, W), display space [0, 1]: float32 (B, 1), units as the class says."""
         raise TypeError(f"{type(self).__name__} does not say how to measure")
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **_: Any) -> Tensor:
