@@ -31,7 +31,12 @@ from lowlight.model.metrics import (
     ColourDifference,
     ContrastFidelity,
     ContrastImprovementIndex,
+    PairMetric,
+    local_contrast,
 )
+
+LEAST_CONTRAST = 1 / 255
+"""Local contrast, as a share of black to white, below which an image counts as flat: one level of an 8-bit screen."""
 
 ALL = "all"
 """Name of the group that holds every row."""
@@ -51,16 +56,18 @@ class Measures:
     Attributes:
         psnr: peak signal-to-noise ratio, dB; 100 for identical images.
         ssim: structural similarity, at most 1.
-        contrast: local contrast over that of the truth: 1 restored, below 1 flat, above 1 exaggerated.
-        improvement: local contrast over that of the image before enhancement; None if that was not given.
-        colour: mean CIEDE2000 difference; None for grey images.
+        contrast: local contrast over that of the truth: 1 restored (or identical), below 1 flat, above 1 exaggerated;
+            None where the truth has next to none (`LEAST_CONTRAST`), which no ratio says anything about.
+        contrast_improvement: local contrast over that of the image before enhancement; None if that was not given, or
+            has next to none.
+        colour_difference: mean CIEDE2000 difference; None for grey images.
     """
 
     psnr: float
     ssim: float
-    contrast: float
-    improvement: float | None = None
-    colour: float | None = None
+    contrast: float | None = None
+    contrast_improvement: float | None = None
+    colour_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -185,15 +192,13 @@ def compare(output: NDArray[Any], truth: NDArray[Any], observed: NDArray[Any] | 
     channels = 3 if 3 in (output.ndim, truth.ndim) else 1
     result, reference = _tensor(output, channels), _tensor(truth, channels)
     colour = float(ColourDifference().measure(result, reference))
-    improvement = None
-    if observed is not None:
-        improvement = float(ContrastImprovementIndex().measure(result, _tensor(observed, channels)))
+    before = None if observed is None else _tensor(observed, channels)
     return Measures(
         psnr=float(PSNR().measure(result, reference)),
         ssim=float(SSIM().measure(result, reference)),
-        contrast=float(ContrastFidelity().measure(result, reference)),
-        improvement=improvement,
-        colour=None if math.isnan(colour) else colour,
+        contrast=_contrast_ratio(ContrastFidelity(), result, reference),
+        contrast_improvement=None if before is None else _contrast_ratio(ContrastImprovementIndex(), result, before),
+        colour_difference=None if math.isnan(colour) else colour,
     )
 
 
@@ -320,9 +325,18 @@ def _tensor(image: NDArray[Any], channels: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(clipped)).expand(channels, -1, -1)[None]
 
 
+def _contrast_ratio(metric: PairMetric, result: Tensor, reference: Tensor) -> float | None:
+    """1 for identical images, flat ones too; None where the reference is flat and the ratio would be of two noises."""
+    if torch.equal(result, reference):
+        return 1.0
+    if float(local_contrast(reference)) < LEAST_CONTRAST:
+        return None
+    return float(metric.measure(result, reference))
+
+
 def _mean(measured: Sequence[Measures]) -> Measures:
     means: dict[str, float | None] = {}
     for field in fields(Measures):
         values = [value for one in measured if (value := getattr(one, field.name)) is not None]
         means[field.name] = float(np.mean(values)) if values else None
-    return Measures(**means)  # type: ignore[arg-type]  # every image has the first three
+    return Measures(**means)  # type: ignore[arg-type]  # every image has the first two

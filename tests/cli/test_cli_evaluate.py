@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import dark, grey, lowlight, names, retina, save
+from cli_runs import dark, fingerprints, grey, lowlight, names, retina, save
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -27,9 +27,11 @@ def test_measures_agree_with_scikit_image(tmp_path: Path, capsys: pytest.Capture
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 2}
     assert measures["psnr"] == pytest.approx(peak_signal_noise_ratio(truth, result), abs=1e-3)
     assert measures["ssim"] == pytest.approx(structural_similarity(truth, result, **settings), abs=5e-3)
-    assert measures["colour"] == pytest.approx(deltaE_ciede2000(rgb2lab(truth), rgb2lab(result)).mean(), abs=1e-2)
+    assert measures["colour_difference"] == pytest.approx(
+        deltaE_ciede2000(rgb2lab(truth), rgb2lab(result)).mean(), abs=1e-2
+    )
     assert measures["contrast"] == pytest.approx(0.5, abs=0.02)
-    assert measures["improvement"] is None
+    assert measures["contrast_improvement"] is None
     assert ended.summary["means"] == [{"group": "all", "count": 1, "measures": measures}]
 
 
@@ -47,8 +49,9 @@ def test_groups_are_sub_folders_or_prefixes_and_a_truth_serves_several(
     by_folder = lowlight(capsys, *arguments)
     assert (by_folder.code, by_folder.err) == (0, "")
     assert rows_of(by_folder.out) == ["heavy 2", "light 2", "all 4"]
-    for title in ("PSNR dB", "SSIM", "contrast gain", "CIEDE2000"):
-        assert title in by_folder.out
+    for measure in ("psnr", "ssim", "contrast", "contrast_improvement", "colour_difference"):
+        assert measure in by_folder.out.splitlines()[1], "the name it has in the table of --csv too"
+        assert any(line.split()[:1] == [measure] for line in by_folder.out.splitlines()), "and its meaning below"
     by_prefix = lowlight(capsys, *arguments, "--by", "prefix")
     assert rows_of(by_prefix.out) == ["fundus 2", "xray 2", "all 4"]
 
@@ -57,8 +60,8 @@ def test_groups_are_sub_folders_or_prefixes_and_a_truth_serves_several(
     assert [row["name"] for row in rows] == ["heavy/fundus_1", "heavy/xray_1", "light/fundus_1", "light/xray_1"]
     assert [row["group"] for row in rows] == ["fundus", "xray", "fundus", "xray"]
     assert rows[1]["clean"] == str(tmp_path / "clean/xray_1.png")
-    assert rows[1]["colour"] == "", "grey images have no colour difference"
-    assert all(float(row["improvement"]) == 1 for row in rows)
+    assert rows[1]["colour_difference"] == "", "grey images have no colour difference"
+    assert all(float(row["contrast_improvement"]) == 1 for row in rows)
     assert float(rows[0]["psnr"]) < float(rows[2]["psnr"])
 
 
@@ -100,7 +103,7 @@ def test_a_tint_counts_as_an_error(tmp_path: Path, capsys: pytest.CaptureFixture
     clean, enhanced = save(grey(), tmp_path / "grey.png"), save(tinted, tmp_path / "tinted.png")
     ended = lowlight(capsys, "evaluate", clean, enhanced, "--json")
     assert ended.entries[0]["measures"]["psnr"] < 30
-    assert ended.entries[0]["measures"]["colour"] > 5
+    assert ended.entries[0]["measures"]["colour_difference"] > 5
 
 
 def test_a_partner_is_never_guessed(tmp_path: Path) -> None:
@@ -116,6 +119,58 @@ def test_a_partner_is_never_guessed(tmp_path: Path) -> None:
     }
     (refused,) = pairing.refused
     assert "a.tif: could belong to a.jpg and a.png" in str(refused)
+
+
+def test_flat_images_are_left_out_of_the_mean_contrast(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flat = np.full((40, 40), 100, np.uint8)
+    speck = flat.copy()
+    speck[20, 20] = 101
+    save(speck, tmp_path / "clean/speck.png")
+    save(grey(40), tmp_path / "enhanced/speck.png")
+    save(flat, tmp_path / "clean/same.png")
+    save(flat, tmp_path / "enhanced/same.png")
+    arguments = ("evaluate", tmp_path / "clean", tmp_path / "enhanced", "--input", tmp_path / "clean")
+    ended = lowlight(capsys, *arguments, "--json")
+    measures = {name: entry["measures"] for name, entry in ended.by_name().items()}
+    assert (measures["speck.png"]["contrast"], measures["speck.png"]["contrast_improvement"]) == (None, None)
+    assert (measures["same.png"]["contrast"], measures["same.png"]["psnr"]) == (1, 100)
+    assert ended.summary["means"][0]["measures"]["contrast"] == 1
+    (tmp_path / "clean/same.png").rename(tmp_path / "clean/speck.png")
+    (tmp_path / "enhanced/same.png").unlink()
+    alone = lowlight(capsys, *arguments)
+    assert alone.code == 0
+    assert "contrast" not in alone.out
+
+
+def test_a_missing_side_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        save(grey(40), tmp_path / f"clean/{number}.png")
+    (tmp_path / "empty").mkdir()
+    for other, fault in ((tmp_path / "nowhere", "does not exist"), (tmp_path / "empty", "holds no image")):
+        ended = lowlight(capsys, "evaluate", tmp_path / "clean", other)
+        assert ended.code == 1
+        (line,) = ended.err.splitlines()
+        assert line.startswith(f"refused: {other}: {fault}; ")
+
+
+def test_the_table_never_replaces_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = save(grey(40), tmp_path / "in/a.png")
+    linked = tmp_path / "linked.csv"
+    linked.hardlink_to(image)
+    before = fingerprints(tmp_path)
+    named = lowlight(capsys, "evaluate", image, image, "--csv", image)
+    assert named.code == 2
+    assert "has to end in .csv" in " ".join(named.err.replace("│", " ").split())
+    other = save(grey(40), tmp_path / "other/a.png")
+    for arguments in ((image, other), (other, image), (other, other, "--input", image), (image.parent, other)):
+        ended = lowlight(capsys, "evaluate", *arguments, "--csv", linked)
+        assert ended.code == 1
+        (line,) = ended.err.splitlines()
+        assert "never changed" in line
+    assert fingerprints(tmp_path).items() >= before.items()
+    # A table that lies among the images is no input: it is replaced by the next run.
+    for _ in range(2):
+        assert lowlight(capsys, "evaluate", image.parent, other.parent, "--csv", other.parent / "t.csv").code == 0
 
 
 def test_a_table_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

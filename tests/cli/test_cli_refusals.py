@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,6 +175,7 @@ def test_an_unknown_device_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
         ["enhance", "a.png"],
         ["enhance", "a.png", "-o", "out", "--brightness", "1.6"],
         ["enhance", "a.png", "-o", "out", "--denoise", "-0.1"],
+        ["enhance", "a.png", "-o", "out.xyz"],
         ["enhance", "a.png", "-o", "out", "--modality", "thermography"],
         ["enhance", "a.png", "-o", "out", "--value-range", "5"],
         ["enhance", "a.png", "b.png", "-o", "out.png"],
@@ -178,6 +183,7 @@ def test_an_unknown_device_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
         ["simulate", "a.png", "-o", "out", "--seed", "-1"],
         ["evaluate", "clean"],
         ["evaluate", "clean", "enhanced", "--by", "name"],
+        ["evaluate", "clean", "enhanced", "--csv", "table.txt"],
         ["demo", "--image", "brain"],
         ["demo", "-o", "picture.jpg"],
         ["polish"],
@@ -190,11 +196,91 @@ def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixtu
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.1", "1.6"])
+def test_a_strength_out_of_range_is_told_the_range(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = lowlight(capsys, "enhance", "a.png", "-o", "out", "--brightness", value)
+    assert ended.code == 2
+    assert f"{value} is not a number from 0 to 1.5" in ended.err
+
+
+def test_an_unknown_suffix_is_told_the_known_ones_and_makes_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(dark(grey(40)), tmp_path / "a.png")
+    ended = lowlight(capsys, "simulate", source, "-o", tmp_path / "o.xyz")
+    assert ended.code == 2
+    assert ".nii.gz" in ended.err
+    assert names(tmp_path) == ["a.png"]
+    # A number behind a dot is no suffix, and what exists is what it is.
+    (tmp_path / "o.xyz").mkdir()
+    for folder in ("o.xyz", "patient.2"):
+        assert lowlight(capsys, "simulate", source, "-o", tmp_path / folder).code == 0
+        assert names(tmp_path / folder) == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["out.dcm", "a.png"])
+def test_a_wrong_name_is_refused_before_the_network_loads(name: str, tmp_path: Path) -> None:
+    source = save(dark(grey(40)), tmp_path / "a.png")
+    script = "import sys; from lowlight.cli.app import run; print(run(sys.argv[1:]), 'torch' in sys.modules)"
+    command = [sys.executable, "-c", script, "enhance", source, "-o", tmp_path / name]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert child.stdout.splitlines()[-1] == "1 False"
+    (line,) = child.stderr.splitlines()
+    assert line.startswith(f"refused: {source} has no result: {tmp_path / name}: is ")
+
+
+def test_an_empty_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    source = save(dark(grey(40)), tmp_path / "in/a.png").parent
+    ended = lowlight(capsys, "simulate", source, tmp_path / "empty", "-o", tmp_path / "out")
+    assert (ended.code, ended.err) == (0, f"no image found in {tmp_path / 'empty'}\n")
+
+
+def test_what_may_not_be_read_is_refused_and_the_rest_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        good = save(dark(grey(40)), folder / "good.png")
+        closed = save(dark(grey(40)), folder / "closed.png")
+        hidden = save(dark(grey(40)), folder / "shut/hidden.png")
+        # What the command loads need not lie where everybody may read.
+        assert lowlight(capsys, "simulate", good, folder / "no.png", "-o", folder / "first").code == 1
+        for path in (closed, hidden.parent):
+            path.chmod(0)
+        with unprivileged():
+            ended = lowlight(capsys, "simulate", closed, hidden, hidden.parent, good, "-o", folder / "out", "--json")
+            compared = lowlight(capsys, "evaluate", good, closed)
+            nowhere = lowlight(capsys, "simulate", good, "-o", hidden.parent / "out")
+        assert ended.code == 1
+        assert [entry["status"] for entry in ended.entries] == ["refused", "refused", "refused", "done"]
+        assert "may not be read" in ended.by_name()["closed.png"]["message"]
+        assert names(folder / "out") == ["good.png"]
+        assert (compared.code, compared.err) == (1, f"refused: {closed}: may not be read; check its permissions\n")
+        assert (nowhere.code, len(nowhere.err.splitlines())) == (1, 1)
+        assert "may not be written to" in nowhere.err
+
+
 def test_a_folder_cannot_be_its_own_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = save(dark(grey()), tmp_path / "in/a.jpg").parent
     ended = lowlight(capsys, "enhance", source, "-o", source)
     assert ended.code == 2
     assert names(source) == ["a.jpg"]
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root may read everything: for a while this process is nobody, as most users are to others' files."""
+    if os.getuid() != 0:
+        yield
+        return
+    nobody, before = 65534, (os.getresgid(), os.getresuid())
+    os.setresgid(nobody, nobody, 0)
+    os.setresuid(nobody, nobody, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(*before[1])
+        os.setresgid(*before[0])
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def test_each_line_says_what_was_done_and_json_can_be_replayed(
     source = save(retina(), tmp_path / "eye.png")
     told = lowlight(capsys, "simulate", source, "-o", tmp_path / "out", "--modality", "fundus")
     line, summary = told.out.splitlines()
-    assert line.startswith(f"{source}: [medium, fundus, ")
+    assert line.startswith(f"{source}: severity medium, ranges ")
     assert "Exposure(gain=0." in line
     assert summary.startswith("1 file darkened, in ")
     entry = parsed(lowlight(capsys, "simulate", source, "-o", tmp_path / "out", "--modality", "fundus", "--json"))

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import skimage
+import tifffile
 
 from lowlight.errors import OutputError
 from lowlight.imaging import atomic_path, read, write, write_png
@@ -141,28 +143,34 @@ def test_a_file_that_outgrows_what_is_allowed_leaves_nothing(tmp_path: Path) -> 
     assert said == "out.png: the file would be larger than this disk or account allows; choose another folder\n[]\n"
 
 
-def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.png", "out.tif", "out.nii"])
+def test_a_full_disk_is_said_so_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     # A file system of 64 KiB in a namespace of its own, where an ordinary user may mount one.
     script = tmp_path / "fill.sh"
     (tmp_path / "disk").mkdir()
+    source = ASTRONAUT if name == "out.png" else tmp_path / name.replace("out", "in")
+    if name == "out.tif":
+        tifffile.imwrite(source, np.asarray(read(ASTRONAUT).pixels), photometric="rgb")
+    elif name == "out.nii":
+        nibabel.save(nibabel.Nifti1Image(read(ASTRONAUT).pixels[..., 0], np.eye(4)), source)
     program = (
         "import os, sys\n"
         "from lowlight.errors import OutputError\n"
         "from lowlight.imaging import read, write\n"
         "image = read(sys.argv[1])\n"
         "os.chdir(sys.argv[2])\n"
-        "try: write(image, image.pixels, 'out.png')\n"
+        "try: write(image, image.pixels, sys.argv[3])\n"
         "except OutputError as error: print(error)\n"
         "print(sorted(os.listdir('.')))\n"
     )
-    script.write_text('set -e\nmount -t tmpfs -o size=64k tmpfs "$1"\nexec "$2" -c "$3" "$4" "$1"\n')
+    script.write_text('set -e\nmount -t tmpfs -o size=64k tmpfs "$1"\nexec "$2" -c "$3" "$4" "$1" "$5"\n')
     namespace = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     ran = subprocess.run(
-        [*namespace, "sh", str(script), str(tmp_path / "disk"), sys.executable, program, str(ASTRONAUT)],
+        [*namespace, "sh", str(script), str(tmp_path / "disk"), sys.executable, program, str(source), name],
         capture_output=True,
         text=True,
     )
-    assert ran.stdout == "out.png: the disk is full; free some space or choose another folder\n[]\n", ran.stderr
+    assert ran.stdout == f"{name}: the disk is full; free some space or choose another folder\n[]\n", ran.stderr
 
 
 def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:

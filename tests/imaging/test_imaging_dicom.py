@@ -356,10 +356,32 @@ def test_objects_without_a_picture_are_no_images(name: str) -> None:
 def test_pixels_that_cannot_be_handled_are_refused() -> None:
     with pytest.raises(InputError, match=r"SC_rgb_rle_32bit\.dcm: stores 32 bits a pixel; convert it"):
         read(FOLDER / "SC_rgb_rle_32bit.dcm")
-    with pytest.raises(InputError, match=r"JPGExtended\.dcm: .*JPEG Extended.*cannot be decoded; save it as"):
+    with pytest.raises(
+        InputError, match=r"cannot be decoded \(12-bit JPEG Extended is not supported by .*; convert it"
+    ):
         read(FOLDER / "JPGExtended.dcm")
     with pytest.raises(InputError, match=r"MR_truncated\.dcm: is damaged or incomplete"):
         read(FOLDER / "MR_truncated.dcm")
+
+
+def test_pixels_that_a_decoder_finds_damaged_are_not_called_unsupported() -> None:
+    with pytest.raises(InputError, match=r"JPEG 2000 Image Compression, cannot be decoded \(.*exceeds limit"):
+        read(FOLDER / "JPEG2000-embedded-sequence-delimiter.dcm")
+
+
+@pytest.mark.parametrize("name", ["nested_priv_SQ.dcm", "meta_missing_tsyntax.dcm"])
+def test_pixel_data_without_its_description_is_named_as_damage(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(FOLDER / name)
+    assert not isinstance(caught.value, NotAnImageError)
+    missing = "it has pixel data but no Rows, Columns, Bits Allocated (no SOP class)"
+    assert str(caught.value) == f"{FOLDER / name}: is damaged: {missing}; export it again"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_empty_element_is_missing_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is damaged: it has pixel data but no Columns \(CT Image Storage\)"):
+        read(changed(tmp_path / "in.dcm", Columns=""))
 
 
 def test_a_name_without_suffix_is_welcome(tmp_path: Path) -> None:

@@ -177,3 +177,38 @@ def test_without_nibabel_the_user_is_told_what_to_install(tmp_path: Path) -> Non
     )
     told = subprocess.run([sys.executable, "-c", script, str(tmp_path / "in.nii")], capture_output=True, text=True)
     assert "pip install lowlight-enhance[bundle]" in told.stdout
+
+
+DERIVATION = (
+    "Enhanced with LowLightEnhance 0.1.0 (weights 0123456789abcdef), brightness 1, denoise 0.5: brightness, contrast "
+    "and noise changed; not for quantitative use"
+)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("version", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize(
+    ("derivation", "stored"),
+    [
+        (DERIVATION, b"Enhanced with LowLightEnhance 0.1.0; not for quantitative use"),
+        ("Enhanced", b"Enhanced"),
+        ("brighter " * 20, b" ".join([b"brighter"] * 8)),
+        ("x" * 200, b"x" * 79),
+    ],
+)
+def test_what_was_done_stands_in_the_description_and_nowhere_else(
+    derivation: str, stored: bytes, version: Any, order: str, tmp_path: Path
+) -> None:
+    volume = version(voxels(8, 9, 3), OBLIQUE)
+    volume.header["descrip"] = b"an earlier program, with a longer text than the new one has"
+    header = volume.header if order == "<" else volume.header.as_byteswapped(order)
+    version(voxels(8, 9, 3), OBLIQUE, header).to_filename(tmp_path / "in.nii")
+    image = read(tmp_path / "in.nii")
+    result = write(image, image.pixels, tmp_path / "out.nii", derivation=derivation)
+    assert nibabel.load(result).header["descrip"].item() == stored
+    before = np.frombuffer((tmp_path / "in.nii").read_bytes(), np.uint8)
+    after = np.frombuffer(result.read_bytes(), np.uint8)
+    start = 148 if version is nibabel.Nifti1Image else 240
+    changed = np.flatnonzero(before != after)
+    assert start <= changed.min()
+    assert changed.max() < start + 80

@@ -232,3 +232,16 @@ def test_a_result_carries_no_bytes_behind_its_end(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(content.getvalue() + b"hidden")
     image = read(tmp_path / "in.png")
     assert write(image, image.pixels, tmp_path / "out.png").read_bytes().endswith(b"IEND\xaeB`\x82")
+
+
+def test_what_was_done_is_said_in_the_file_where_it_is_stated(tmp_path: Path) -> None:
+    image = read(PICTURES / "astronaut.png")
+    plain = write(image, image.pixels, tmp_path / "plain.png").read_bytes()
+    for text, chunk in (("Enhanced: heller \u00fc", b"tEXt"), ("Enhanced: \u660e\u308b\u304f", b"iTXt")):
+        result = write(image, image.pixels, tmp_path / "out.png", derivation=text)
+        assert chunk + b"Description" in result.read_bytes()
+        with Image.open(result) as picture:
+            assert picture.text == {"Description": text}  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(read(result).pixels, image.pixels)
+        assert write(read(result), image.pixels, tmp_path / "again.png").read_bytes() == plain
+    assert b"Description" not in plain

@@ -97,9 +97,20 @@ def test_nan_and_infinity(value: float, tmp_path: Path) -> None:
     pixels = np.full((6, 7), 0.5, np.float32)
     pixels[2, 3] = value
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="minisblack")
-    assert refusal(tmp_path / "in.tif").startswith("holds 1 values that are NaN or infinite; ")
+    assert refusal(tmp_path / "in.tif").startswith("holds 1 value that is NaN or infinite; replace it by a number")
     # A stated range says what is black and white; it does not make NaN a number.
     assert "NaN" in refusal(tmp_path / "in.tif", value_range=(0, 2))
+
+
+def test_several_nan(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", np.full((1, 2), np.nan, np.float32), photometric="minisblack")
+    assert refusal(tmp_path / "in.tif").startswith("holds 2 values that are NaN or infinite; replace them by numbers")
+
+
+def test_floats_without_a_range_name_the_option_and_the_argument(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", np.full((6, 7), 40, np.float32), photometric="minisblack")
+    remedy = "; state the value range: --value-range BLACK WHITE, or value_range= in Python"
+    assert refusal(tmp_path / "in.tif").endswith(remedy)
 
 
 @pytest.mark.parametrize("value_range", [(1, 1), (0, float("nan")), (float("-inf"), 0)])

@@ -238,3 +238,115 @@ def test_extreme_shapes_come_back(dtype: Any, tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / f"{number}.tif", stored, **(COLOUR if colour else GREY))
         image, _ = round_trip(tmp_path / f"{number}.tif", tmp_path / f"out{number}.tif")
         assert image.pixels.shape == shape
+
+
+def first_tags(path: Path) -> dict[int, Any]:
+    with tifffile.TiffFile(path) as file:
+        return {tag.code: tag.value for tag in file.pages[0].tags}  # type: ignore[union-attr]
+
+
+def test_resolution_without_unit_stays_without_unit(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", noise(20, 30), **GREY, resolution=(300, 300), resolutionunit="NONE")
+    round_trip(tmp_path / "in.tif", tmp_path / "out.tif")
+    assert first_tags(tmp_path / "out.tif")[296] == 1
+
+
+IMAGEJ: dict[str, Any] = {"imagej": True, "resolution": (5, 5)}
+OME: dict[str, Any] = {"ome": True, "compression": "zlib"}
+IN_MICRONS = {"unit": "\\u00B5m", "spacing": 2.5, "Info": "Jane Roe, born 1970"}
+SIZES = {"PhysicalSizeX": 0.2, "PhysicalSizeZ": 2.5, "PhysicalSizeZUnit": "\u00b5m", "Name": "Jane Roe"}
+STACKS = [((6, 20, 30), "ZYX", np.uint16), ((3, 2, 20, 30), "ZCYX", np.float32), ((4, 20, 30, 3), "ZYXS", np.uint8)]
+
+
+def stack(path: Path, shape: tuple[int, ...], axes: str, dtype: Any, metadata: dict[str, Any], **options: Any) -> Any:
+    """Write a stack as ImageJ or OME TIFF; what is in it."""
+    stored = np.linspace(0, 1 if dtype is np.float32 else 200, int(np.prod(shape))).reshape(shape).astype(dtype)
+    colours = "rgb" if axes.endswith("S") else "minisblack"
+    tifffile.imwrite(path, stored, photometric=colours, metadata={**metadata, "axes": axes}, **options)
+    return stored
+
+
+@pytest.mark.parametrize(("shape", "axes", "dtype"), STACKS)
+def test_imagej_keeps_axes_spacing_and_unit(shape: tuple[int, ...], axes: str, dtype: Any, tmp_path: Path) -> None:
+    stored = stack(tmp_path / "in.tif", shape, axes, dtype, IN_MICRONS, **IMAGEJ)
+    round_trip(tmp_path / "in.tif", tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as result:
+        assert (result.series[0].axes, result.series[0].shape) == (axes, shape)
+        np.testing.assert_array_equal(result.asarray(), stored)
+        metadata = result.imagej_metadata or {}
+        assert (metadata["unit"], metadata["spacing"]) == ("\\u00B5m", 2.5)
+    # ImageJ finds the planes by counting on from the first one, not by their directory entries.
+    assert tifffile.memmap(tmp_path / "out.tif", mode="r").shape == shape
+    tags = first_tags(tmp_path / "out.tif")
+    assert (tags[282], tags[296]) == ((5, 1), 1)
+    assert b"Jane" not in (tmp_path / "out.tif").read_bytes()
+
+
+@pytest.mark.parametrize(("shape", "axes", "dtype"), STACKS)
+def test_ome_keeps_axes_and_physical_size(shape: tuple[int, ...], axes: str, dtype: Any, tmp_path: Path) -> None:
+    stored = stack(tmp_path / "in.tif", shape, axes, dtype, SIZES, **OME)
+    round_trip(tmp_path / "in.tif", tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as result:
+        assert (result.series[0].axes, result.series[0].shape) == (axes, shape)
+        np.testing.assert_array_equal(result.asarray(), stored)
+        pixels = tifffile.xml2dict(str(result.ome_metadata))["OME"]["Image"]["Pixels"]
+    assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeZ"], pixels["PhysicalSizeZUnit"]) == (0.2, 2.5, "\u00b5m")
+    assert b"Jane" not in (tmp_path / "out.tif").read_bytes()
+
+
+def described(path: Path, description: str) -> Path:
+    tifffile.imwrite(path, noise(2, 20, 30), **GREY, metadata=None, description=description.encode())
+    return path
+
+
+def test_planes_that_imagej_counts_wrongly_are_not_claimed_but_the_unit_is(tmp_path: Path) -> None:
+    source = described(tmp_path / "in.tif", "ImageJ=1.54f\nimages=1\nslices=1\nunit=\u00b5m\nmin=3\nmax=90\n")
+    round_trip(source, tmp_path / "out.tif")
+    assert first_tags(tmp_path / "out.tif")[270].split() == ["ImageJ=1.54f", "unit=\\u00B5m"]
+
+
+OME_XML = (
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">{extra}'
+    '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="{type}" SizeX="30" SizeY="20" SizeZ="{slices}" SizeC="1" '
+    'SizeT="1" PhysicalSizeX="0.2">{parts}</Pixels></Image></OME>'
+)
+FILES = "".join(f'<TiffData IFD="0"><UUID FileName="{name}.tif">urn:uuid:1</UUID></TiffData>' for name in "ab")
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        OME_XML.format(extra="", type="uint8", slices=3, parts=""),
+        OME_XML.format(extra="", type="uint8", slices="two", parts=""),
+        OME_XML.format(extra="", type="bit", slices=2, parts=""),
+        OME_XML.format(extra="", type="uint8", slices=2, parts=FILES),
+        OME_XML.format(extra="</Image><Image>", type="uint8", slices=2, parts=""),
+        '<!DOCTYPE OME [<!ENTITY a "b">]>' + OME_XML.format(extra="", type="uint8", slices=2, parts=""),
+        "<OME not closed OME>",
+    ],
+)
+def test_an_ome_description_that_is_not_true_of_the_result_is_left_out(description: str, tmp_path: Path) -> None:
+    round_trip(described(tmp_path / "in.tif", description), tmp_path / "out.tif")
+    assert 270 not in first_tags(tmp_path / "out.tif")
+    # The same with nothing wrong is kept.
+    fine = OME_XML.format(extra="", type="uint8", slices=2, parts='<TiffData IFD="0" PlaneCount="2"/>')
+    round_trip(described(tmp_path / "fine.tif", fine), tmp_path / "out.tif")
+    assert 'PhysicalSizeX="0.2"' in first_tags(tmp_path / "out.tif")[270]
+
+
+def test_what_was_done_is_said_in_the_file_where_it_is_stated(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", noise(2, 20, 30), **GREY)
+    tifffile.imwrite(tmp_path / "imagej.tif", noise(2, 20, 30), **IMAGEJ, metadata=IN_MICRONS)
+    plain, imagej = read(tmp_path / "in.tif"), read(tmp_path / "imagej.tif")
+    unmarked = write(plain, plain.pixels, tmp_path / "unmarked.tif")
+    assert not {270, 305} & first_tags(unmarked).keys()
+    assert 305 not in first_tags(write(imagej, imagej.pixels, tmp_path / "out.tif"))
+
+    result = write(plain, plain.pixels, tmp_path / "out.tif", derivation="Enhanced: heller \u00fc")
+    assert first_tags(result)[270] == "Enhanced: heller \u00fc"
+    again = write(read(result), plain.pixels, tmp_path / "again.tif")
+    assert again.read_bytes() == unmarked.read_bytes()
+
+    tags = first_tags(write(imagej, imagej.pixels, tmp_path / "out.tif", derivation="Enhanced"))
+    assert "spacing=2.5" in tags[270]
+    assert tags[305] == "Enhanced"

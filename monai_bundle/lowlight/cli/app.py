@@ -11,6 +11,7 @@ import lowlight
 from lowlight.cli.demonstrating import demo
 from lowlight.cli.enhancing import enhance
 from lowlight.cli.evaluating import evaluate
+from lowlight.cli.options import FLAG
 from lowlight.cli.simulating import simulate
 
 app = typer.Typer(
@@ -31,7 +32,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _lowlight(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", metavar=FLAG, callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass

@@ -17,9 +17,10 @@ from lowlight.cli.guarding import decoders_silenced
 from lowlight.cli.report import Report
 from lowlight.cli.signals import interruption
 from lowlight.cli.text import printable, unexpected
+from lowlight.cli.unused_range import unused_range
 from lowlight.errors import InputError, LowLightError, NotAnImageError, OutputError
 from lowlight.imaging import Found, MedicalImage, collect, plan_names, write
-from lowlight.imaging.filetype import split_suffix
+from lowlight.imaging.filetype import SUFFIXES, identify, split_suffix
 
 
 @dataclass(frozen=True)
@@ -60,34 +61,40 @@ class Plan:
     Attributes:
         output: the folder or file that the user named.
         inputs: identities of all input files, which no result may replace.
+        empty: folders of inputs with nothing in them.
     """
 
     jobs: list[Job]
     output: Path
     inputs: frozenset[tuple[int, int]]
+    empty: tuple[Path, ...] = ()
 
 
 def plan(paths: Sequence[Path], output: Path) -> Plan:
     """Find the files and decide what their results are called.
 
     Raises:
-        typer.BadParameter: the output is a folder of inputs, or a file name for the results of several files.
+        typer.BadParameter: the output is a folder of inputs, a file name for the results of several files, or a file
+            name of an unknown type for the result of one.
         OutputError: the output folder cannot be written to, as far as can be seen without writing.
     """
-    folders = [path for path in paths if path.is_dir()]
+    folders = [path for path in paths if is_folder(path)]
     for folder in folders:
         if _absolute(folder) == _absolute(output):
             raise typer.BadParameter("it is a folder of inputs, which stay as they are; name another", param_hint=_OUT)
-    named_file = bool(split_suffix(output.name)[1]) and not output.is_dir()
+    named_file = bool(split_suffix(output.name)[1]) and not is_folder(output)
     if named_file and (folders or len(paths) > 1):
         raise typer.BadParameter(
             f"{output} is the name of a file, but there may be several results; name a folder", param_hint=_OUT
         )
+    if len(paths) == 1 and not folders:
+        _check_known_suffix(output)
     _check_writable(output.parent if named_file else output)
     found = _without_repeats(_without_results(collect(paths), folders, output))
     targets = [output] if named_file else [output / name for name in plan_names(found)]
     jobs = [Job(item, target) for item, target in zip(found, targets, strict=True)]
-    return Plan(jobs, output, frozenset(filter(None, (_identity(item.path) for item in found))))
+    empty = tuple(folder for folder in folders if not any(item.path.is_relative_to(folder) for item in found))
+    return Plan(jobs, output, frozenset(filter(None, (identity(item.path) for item in found))), empty)
 
 
 class Batch:
@@ -114,8 +121,12 @@ class Batch:
         work: Work | None = None
         try:
             with self.report:
+                for folder in self.plan.empty:
+                    self.report.note(f"no image found in {folder}")
                 for job in self.plan.jobs:
                     interruption.check()
+                    if not self._may_be_written(job):
+                        continue
                     started = time.monotonic()
                     image = self._read(job, value_range)
                     reading = time.monotonic() - started
@@ -138,11 +149,26 @@ class Batch:
             self.report.failed(error)
             raise
 
+    def _may_be_written(self, job: Job) -> bool:
+        """Refuses a result that could not be written under its name, before anything is loaded for it."""
+        try:
+            if identity(job.target) in self.plan.inputs:
+                raise OutputError(job.target, "is one of the inputs, which are never changed", "choose another folder")
+            _check_kind(job)
+        except OutputError as error:
+            self.report.refused(job.found.path, f"{job.found.path} has no result: {error}")
+            return False
+        return True
+
     def _read(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
         self.report.begin(job.found.path)
         try:
             with decoders_silenced(self.debug):
-                return job.found.read(value_range)
+                image = job.found.read(value_range)
+                warning = unused_range(image) if value_range is None else None
+            if warning is not None:
+                self.report.warn(warning)
+            return image
         except NotAnImageError as error:
             self.report.skipped(error)
         except LowLightError as error:
@@ -155,8 +181,6 @@ class Batch:
         source, started = job.found.path, time.monotonic()
         self.report.begin(source)
         try:
-            if _identity(job.target) in self.plan.inputs:
-                raise OutputError(job.target, "is one of the inputs, which are never changed", "choose another folder")
             outcome = work(image, job.found, self.report.step)
             with interruption.held():
                 write(image, outcome.pixels, job.target, derivation=outcome.derivation)
@@ -200,7 +224,12 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links: two links are two inputs)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def is_folder(path: Path) -> bool:
+    """Whether this is a folder; False where one may not even look, which reading or writing it will say."""
+    return os.path.isdir(path)  # noqa: PTH112  (Path.is_dir raises where a parent may not be searched)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
     """What two names of one file have in common; None if there is no such file."""
     try:
         status = path.stat()
@@ -209,12 +238,40 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _check_known_suffix(output: Path) -> None:
+    """Refuse ``o.xyz`` for the result of one file: it would silently become a folder. The dots of a UID may stay."""
+    suffix = output.suffix
+    if os.path.lexists(output) or split_suffix(output.name)[1] or not any(map(str.isalpha, suffix)):
+        return
+    known = ", ".join(suffix for kind, suffixes in SUFFIXES.items() if kind != "jpeg" for suffix in suffixes)
+    raise typer.BadParameter(
+        f"{output} ends in {suffix}; results end in one of {known}, and the name of a new folder in none",
+        param_hint=_OUT,
+    )
+
+
+def _check_kind(job: Job) -> None:
+    """Raises OutputError if the user gave the result the suffix of another kind; seen from the file's first bytes."""
+    try:
+        kind = identify(job.found.path)
+    except InputError:
+        # Reading it says what is wrong.
+        return
+    fitting = SUFFIXES["png" if kind == "jpeg" else kind]
+    suffix = split_suffix(job.target.name)[1].lower()
+    if suffix in fitting or (kind == "dicom" and not suffix):
+        return
+    fault = f"is no name for the result of this file, which is {kind.upper()}"
+    raise OutputError(job.target, fault, f"end it in {fitting[0]}")
+
+
 def _check_writable(folder: Path) -> None:
     """Find out early, and without writing, what would otherwise be said again for each of a thousand files."""
     existing = _absolute(folder)
-    while not existing.exists() and existing != existing.parent:
+    # Path.exists raises where a parent may not be searched.
+    while not os.path.exists(existing) and existing != existing.parent:  # noqa: PTH110
         existing = existing.parent
-    if not existing.is_dir():
+    if not is_folder(existing):
         raise OutputError(folder, f"cannot be a folder: {printable(existing)} is a file", "choose another folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise OutputError(folder, "may not be written to", "choose another folder or change its permissions")

@@ -24,9 +24,9 @@ class ExampleImage(StrEnum):
 @guarded
 def demo(
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write, PNG.")] = Path(
-        "lowlight-demo.png"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The picture to write, PNG.")
+    ] = Path("lowlight-demo.png"),
     image: Annotated[ExampleImage, typer.Option(help="The real image to darken.")] = ExampleImage.RETINA,
     device: Device = "auto",
     as_json: Json = False,

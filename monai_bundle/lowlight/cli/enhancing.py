@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lowlight.cli.guarding import guarded
-from lowlight.cli.options import Debug, Device, Inputs, Json, ModalityOption, Output, ValueRange
+from lowlight.cli.options import Debug, Device, Inputs, Json, Modality, Output, ValueRange, strength
 
 
 @guarded
@@ -17,14 +17,18 @@ def enhance(
     paths: Inputs,
     output: Output,
     brightness: Annotated[
-        float | None,
-        typer.Option(min=0, max=1.5, help="0 keeps the exposure, 1 is the network's own guess. Default: by modality."),
+        float | None, strength(1.5, "0 keeps the exposure, 1 is the network's own guess. Default: 1.")
     ] = None,
     denoise: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="0 keeps noise and detail as they are, 1 removes all. Default: by modality."),
+        float | None, strength(1, "0 keeps noise and detail as they are, 1 removes all. Default: 1.")
     ] = None,
-    modality: ModalityOption = None,
+    modality: Annotated[
+        Modality | None,
+        typer.Option(
+            help="Kind of image; recorded in the report. Strengths may differ by modality in the bundle's "
+            "inference.yaml. Default: what the file says, if it does."
+        ),
+    ] = None,
     value_range: ValueRange = None,
     device: Device = "auto",
     as_json: Json = False,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+# Typer calls for this value of a flag "<bool>"; a flag has none.
+FLAG = ""
 
 
 class Modality(StrEnum):
@@ -22,7 +25,10 @@ class Modality(StrEnum):
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(metavar="PATH...", help="Files, or folders with all below them: PNG, JPEG, TIFF, NIfTI, DICOM."),
+    # Whether a file may be read is found out file by file: one that may not must not stop the others.
+    typer.Argument(
+        metavar="PATH...", readable=False, help="Files, or folders with all below them: PNG, JPEG, TIFF, NIfTI, DICOM."
+    ),
 ]
 Output = Annotated[
     Path,
@@ -30,12 +36,10 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="OUT",
+        readable=False,
         help="Folder for the results, with the sub-folders and names of the inputs; for a single file, also the name "
         "of its result. Earlier results are replaced, inputs never.",
     ),
-]
-ModalityOption = Annotated[
-    Modality | None, typer.Option("--modality", help="Kind of image. Default: what the file says, if it does.")
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps: where the network runs.")
@@ -49,6 +53,23 @@ ValueRange = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object per file and a summary as the last line, nothing else.")
+    bool,
+    typer.Option(
+        "--json", metavar=FLAG, help="Print one JSON object per file and a summary as the last line, nothing else."
+    ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show warnings of libraries, and details of errors.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", metavar=FLAG, help="Show warnings of libraries, and details of errors.")
+]
+
+
+def strength(largest: float, text: str) -> Any:
+    """An option for a number from 0 to ``largest``."""
+
+    def within(value: float | None) -> float | None:
+        # Not by Typer's own limits: it says of "nan" that it should be smaller.
+        if value is not None and not 0 <= value <= largest:
+            raise typer.BadParameter(f"{value:g} is not a number from 0 to {largest:g}")
+        return value
+
+    return typer.Option(metavar=f"0..{largest:g}", callback=within, help=text)

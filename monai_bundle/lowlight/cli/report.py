@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +35,7 @@ class Entry:
         input, output: paths; None where there is none.
         status: what became of it.
         message: why it was skipped or refused.
+        warning: what the user should know of the input, although it was worked on.
         seconds: how long it took.
         parameters: what was done, so that it can be done again.
         measures: what was measured, by commands that measure.
@@ -47,6 +48,7 @@ class Entry:
     seconds: float = 0.0
     parameters: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
+    warning: str | None = None
 
 
 class Report:
@@ -65,6 +67,7 @@ class Report:
         self.doing, self.done_word, self.total, self.as_json = doing, done, total, as_json
         self.counts: Counter[Status] = Counter()
         self._started = time.monotonic()
+        self._warning: str | None = None
         self._errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -131,6 +134,16 @@ class Report:
         """A file could not be worked on, or its result not written."""
         self._turned_down(Status.REFUSED, source, message)
 
+    def warn(self, message: str) -> None:
+        """Something to know about the file that is being worked on; programs are told with what becomes of it."""
+        self._warning = message
+        self.note(f"warning: {message}")
+
+    def note(self, text: str) -> None:
+        """A line for people that is no result, on stderr."""
+        if not self.as_json:
+            self._errors.print(printable(text))
+
     def tell(self, text: str) -> None:
         """A line of results on stdout."""
         if self._progress.live.is_started and sys.stdout.isatty():
@@ -171,10 +184,10 @@ class Report:
 
     def _turned_down(self, status: Status, source: Path, message: str) -> None:
         self._add(Entry(str(source), None, status, message))
-        if not self.as_json:
-            self._errors.print(f"{status}: {printable(message)}")
+        self.note(f"{status}: {message}")
 
     def _add(self, entry: Entry) -> None:
+        entry, self._warning = replace(entry, warning=self._warning), None
         self.counts[entry.status] += 1
         self._progress.update(self._task, completed=sum(self.counts.values()))
         if self.as_json:

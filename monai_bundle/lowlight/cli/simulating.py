@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lowlight.cli.guarding import guarded
-from lowlight.cli.options import Debug, Inputs, Json, ModalityOption, Output, ValueRange
+from lowlight.cli.options import Debug, Inputs, Json, Modality, Output, ValueRange
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,13 @@ def simulate(
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Another number gives other images; the same, the same.")
     ] = 1,
-    modality: ModalityOption = None,
+    modality: Annotated[
+        Modality | None,
+        typer.Option(
+            help="Kind of image, whose own preset is drawn from. Without, the ranges that all kinds share are mixed "
+            "with those of the kind that the file names, or of any."
+        ),
+    ] = None,
     value_range: ValueRange = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -48,29 +54,39 @@ def simulate(
     """Darken and damage clean images the way low light does: for tests, training and teaching.
 
     What happens to an image depends on the seed and on its name below the folder that was named. Each line says what
-    was done; with --json it can be replayed exactly (lowlight.degradation.replay).
+    was done: the severity, the preset whose ranges were drawn from, and every step. With --json it can be replayed
+    exactly (lowlight.degradation.replay).
     """
     from lowlight.cli.batch import Batch, Outcome, plan
     from lowlight.cli.report import Report
 
     def prepare() -> Work:
         from lowlight.degradation import LowLight
+        from lowlight.degradation.presets import MODALITY_SHARE
 
         def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
             kind = modality or image.modality
-            transform = LowLight(severity.value, kind).set_random_state(file_seed(seed, found.relative))
+            share = MODALITY_SHARE if modality is None else 1.0
+            transform = LowLight(severity.value, kind, modality_share=share)
+            transform.set_random_state(file_seed(seed, found.relative))
             transform.randomize()
             observation = transform.drawn
             pixels = darken(image, observation, progress)
             parameters = {"severity": severity, "seed": seed, "modality": kind, "record": [observation.record()]}
-            line = f"{found.path}: {observation.describe()}"
-            return Outcome(pixels, f"Simulated low light, for tests: {observation.describe()}", parameters, line)
+            done = described(observation)
+            return Outcome(pixels, f"Simulated low light, for tests: {done}", parameters, f"{found.path}: {done}")
 
         return work
 
     the_plan = plan(paths, output)
     report = Report("darkening", "darkened", len(the_plan.jobs), as_json)
     raise typer.Exit(Batch(the_plan, report, debug).run(prepare, "loading the transforms", value_range))
+
+
+def described(observation: Observation) -> str:
+    """What was drawn, in one line: how severe, from whose ranges, and each step with its parameters."""
+    steps = " -> ".join(step.describe() for step in observation.steps)
+    return f"severity {observation.severity}, ranges {observation.profile}: {steps}"
 
 
 def file_seed(seed: int, relative: Path) -> int:

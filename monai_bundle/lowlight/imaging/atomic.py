@@ -56,7 +56,7 @@ def atomic_path(target: str | Path, source: str | Path | None = None) -> Iterato
         temporary.replace(target)
         _flush_folder(target.parent)
     except OSError as error:
-        raise _output_error(target, error) from error
+        raise _output_error(target, error if error.errno else _reason(temporary) or error) from error
     finally:
         # Runs for KeyboardInterrupt too. After the rename there is nothing left under this name.
         with suppress(OSError):
@@ -96,6 +96,16 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _reason(temporary: Path) -> OSError | None:
+    """Why a write fell short: NumPy says how much it wrote, not why it stopped. One more attempt meets the reason."""
+    try:
+        with temporary.open("ab") as stream:
+            stream.write(bytes(2**20))
+    except OSError as error:
+        return error
+    return None
 
 
 def _output_error(target: Path, error: OSError) -> OutputError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -23,6 +24,7 @@ from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging.dicom_derived import derived, write_dataset
 from lowlight.imaging.dicom_display import DisplayMapping, StoredRange, Window, display_mapping
 from lowlight.imaging.image import MedicalImage
+from lowlight.imaging.libraries import one_line
 from lowlight.imaging.values import check_size, to_stored
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ _MODALITIES = {
     "DMS": "dermatology",
 }
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+_NEEDED = {"Rows": "Rows", "Columns": "Columns", "BitsAllocated": "Bits Allocated"}
 _NOT_SHOWN = ("SEG", "RTDOSE")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
@@ -126,8 +129,11 @@ def _check_is_image(path: Path, dataset: Dataset) -> None:
     name = _class_name(dataset)
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         raise InputError(path, f"holds floating-point pixels ({name})", "convert it to integers with a rescale")
-    if "PixelData" not in dataset or not all(keyword in dataset for keyword in ("Rows", "Columns", "BitsAllocated")):
+    if "PixelData" not in dataset:
         raise NotAnImageError(path, f"is a DICOM object without an image ({name})", "name image files")
+    missing = [name for keyword, name in _NEEDED.items() if dataset.get(keyword) is None]
+    if missing:
+        raise InputError(path, f"is damaged: it has pixel data but no {', '.join(missing)} ({name})", "export it again")
     if dataset.get("Modality") in _NOT_SHOWN:
         raise NotAnImageError(path, f"is a DICOM object that is not meant to be looked at ({name})", "name image files")
     if int(dataset.BitsAllocated) not in (8, 16):
@@ -147,13 +153,24 @@ def _decoded(path: Path, dataset: Dataset) -> NDArray[Any]:
             raise
         logger.debug("decoding %s failed", path, exc_info=True)
         raise InputError(
-            path, f"its pixels, stored as {syntax.name}, cannot be decoded", "save it as Explicit VR Little Endian"
+            path,
+            f"its pixels, stored as {syntax.name}, cannot be decoded ({_decoding_fault(dataset, syntax, error)})",
+            "convert it to Explicit VR Little Endian",
         ) from error
+
+
+def _decoding_fault(dataset: Dataset, syntax: UID, error: Exception) -> str:
+    """pydicom quotes its decoders line by line: some do not know this kind of pixels, others met damage in them."""
+    faults = str(error).splitlines()[1:]
+    if faults and all("does not support" in fault for fault in faults):
+        short = syntax.name.partition(" (")[0]
+        return f"{dataset.get('BitsStored')}-bit {short} is not supported by the installed decoders"
+    return one_line(faults[-1] if faults else error)
 
 
 def _class_name(dataset: Dataset) -> str:
     uid = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
-    return "no SOP class" if uid is None else str(getattr(uid, "name", uid))
+    return str(getattr(uid, "name", uid)) if uid else "no SOP class"
 
 
 def _grey(

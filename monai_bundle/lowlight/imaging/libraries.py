@@ -19,7 +19,7 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException | str) -> str:
     """The error's message on one line of at most 160 characters; its type where it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."

@@ -1,9 +1,14 @@
-"""NIfTI-1 and -2, single slices and stacks; the header, and with it the geometry, goes back byte for byte."""
+"""NIfTI-1 and -2, single slices and stacks; the header, and with it the geometry, goes back byte for byte.
+
+Only the description (descrip) is replaced where a result is to say how it was made.
+"""
 
 from __future__ import annotations
 
 import gzip
 import math
+import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,9 @@ from lowlight.imaging.image import MedicalImage
 from lowlight.imaging.values import check_finite, check_size, decide_range
 
 _COLOURS = ("R", "G", "B")
+# Where descrip stands, by the length of the header that the first four bytes give (NIfTI-1 and -2).
+_DESCRIPTION_AT = {348: 148, 540: 240}
+_DESCRIPTION_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
     )
 
 
-def save(pixels: NDArray[Any], frames: bool, restore: NiftiRestore, path: Path) -> None:
+def save(pixels: NDArray[Any], frames: bool, restore: NiftiRestore, path: Path, derivation: str | None = None) -> None:
     """Write a NIfTI file; compressed if ``path`` ends in .gz.
 
     Args:
@@ -103,6 +111,7 @@ def save(pixels: NDArray[Any], frames: bool, restore: NiftiRestore, path: Path) 
         frames: the first axis is frames.
         restore: header and voxel order.
         path: where to; overwritten.
+        derivation: what was done, shortened to the 80 bytes of descrip.
     """
     planes = restore.in_plane.to_voxels(pixels if frames else pixels[None])
     if restore.stored.names is not None:
@@ -111,9 +120,34 @@ def save(pixels: NDArray[Any], frames: bool, restore: NiftiRestore, path: Path) 
             structured[name] = planes[..., channel]
         planes = structured
     voxels = np.moveaxis(planes, 0, 2).reshape(restore.shape, order="F")
-    content = restore.prefix + voxels.astype(restore.stored, copy=False).tobytes(order="F")
+    content = _described(restore.prefix, derivation) + voxels.astype(restore.stored, copy=False).tobytes(order="F")
     # No time stamp: the same image gives the same bytes.
     path.write_bytes(gzip.compress(content, compresslevel=6, mtime=0) if path.suffix.lower() == ".gz" else content)
+
+
+def _described(prefix: bytes, derivation: str | None) -> bytes:
+    if not derivation:
+        return prefix
+    order = "<" if struct.unpack_from("<i", prefix)[0] in _DESCRIPTION_AT else ">"
+    start = _DESCRIPTION_AT[struct.unpack_from(f"{order}i", prefix)[0]]
+    text = _shortened(derivation).encode("ascii", "replace").ljust(_DESCRIPTION_LENGTH, b"\x00")
+    return prefix[:start] + text + prefix[start + _DESCRIPTION_LENGTH :]
+
+
+def _shortened(text: str) -> str:
+    """At most 79 characters (a zero ends them): the last clause, a warning as a rule, and whole parts of the first."""
+    room = _DESCRIPTION_LENGTH - 1
+    if len(text) <= room:
+        return text
+    head, _, tail = text.rpartition(";")
+    ending = ";" + tail if head and len(tail) < room // 2 else ""
+    room -= len(ending)
+    # Before a bracket, a comma or a colon; failing these, before a word.
+    for boundary in (r" \(|[,:;]", r"\s"):
+        ends = [match.start() for match in re.finditer(boundary, head or text) if 0 < match.start() <= room]
+        if ends:
+            return (head or text)[: ends[-1]] + ending
+    return (head or text)[:room] + ending
 
 
 def _in_plane(codes: tuple[str | None, ...]) -> InPlane:

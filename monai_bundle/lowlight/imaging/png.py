@@ -76,7 +76,9 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
     )
 
 
-def save(pixels: NDArray[Any], alpha: NDArray[Any] | None, restore: PngRestore, path: Path) -> None:
+def save(
+    pixels: NDArray[Any], alpha: NDArray[Any] | None, restore: PngRestore, path: Path, derivation: str | None = None
+) -> None:
     """Write a PNG file.
 
     Args:
@@ -84,12 +86,13 @@ def save(pixels: NDArray[Any], alpha: NDArray[Any] | None, restore: PngRestore, 
         alpha: (H, W) of the same dtype, or None.
         restore: colour space and resolution.
         path: where to; overwritten.
+        derivation: what was done, as the text "Description".
     """
     encoded = _encode(pixels, alpha)
     header_end = len(_SIGNATURE) + 25
     with path.open("wb") as stream:
         stream.write(encoded[:header_end])
-        for chunk in restore.chunks:
+        for chunk in (*restore.chunks, *([_text("Description", derivation)] if derivation else [])):
             stream.write(_framed(chunk))
         stream.write(encoded[header_end:])
 
@@ -220,6 +223,14 @@ def _swap_resolution(chunk: Chunk) -> Chunk:
     if chunk.name != b"pHYs" or len(chunk.data) != 9:
         return chunk
     return Chunk(chunk.name, chunk.data[4:8] + chunk.data[:4] + chunk.data[8:])
+
+
+def _text(keyword: str, text: str) -> Chunk:
+    """tEXt, which is Latin-1; iTXt, uncompressed UTF-8 in no particular language, for other letters."""
+    try:
+        return Chunk(b"tEXt", keyword.encode() + b"\x00" + text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return Chunk(b"iTXt", keyword.encode() + b"\x00\x00\x00\x00\x00" + text.encode())
 
 
 def _framed(chunk: Chunk) -> bytes:

@@ -1,4 +1,8 @@
-"""TIFF 6.0 and BigTIFF: 1 to 32 bit integers and floats, grey and colour, single page or a stack of equal pages."""
+"""TIFF 6.0 and BigTIFF: 1 to 32 bit integers and floats, grey and colour, single page or a stack of equal pages.
+
+Resolution is kept as declared. Of ImageJ's and OME's descriptions the geometry is kept, where it stays true of the
+result; `lowlight.imaging.tiff_geometry` says when. Descriptions of other programs are free text and left behind.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from lowlight.errors import InputError
-from lowlight.imaging import tiff_decoding
+from lowlight.imaging import tiff_decoding, tiff_geometry
 from lowlight.imaging.image import MedicalImage
 from lowlight.imaging.orientation import swaps_axes, upright
 from lowlight.imaging.tiff_decoding import DecodedPage
 from lowlight.imaging.values import check_size, decide_range
 
-_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
+_DESCRIPTION, _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 270, 274, 282, 283, 296
 _SMALLEST_SAMPLE, _LARGEST_SAMPLE = 340, 341
 _UNCOMPRESSED = 1
+_PALETTE = 3
+_INCH = 2
 _DOUBLE = 12
 
 Rational = tuple[int, int]
@@ -39,6 +45,7 @@ class TiffRestore:
         compressed: compress (Deflate, which loses nothing).
         big: BigTIFF.
         byte_order: "<" or ">".
+        geometry: ImageDescription of ImageJ or OME, reduced to physical geometry; None if the file has none.
     """
 
     icc_profile: bytes | None
@@ -49,6 +56,7 @@ class TiffRestore:
     compressed: bool
     big: bool
     byte_order: str
+    geometry: str | None = None
 
 
 def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
@@ -62,6 +70,10 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
         orientation = int(_tag(first, _ORIENTATION) or 1)
     if swaps_axes(orientation) and restore.resolution:
         restore = replace(restore, resolution=restore.resolution[::-1])
+    description = _tag(first, _DESCRIPTION)
+    if orientation == 1 and isinstance(description, str):
+        dtype = None if first.photometric == _PALETTE else decoded[0].pixels.dtype
+        restore = replace(restore, geometry=tiff_geometry.geometry(description, len(pages), dtype))
     pixels = _stacked([upright(page.pixels, orientation) for page in decoded])
     alphas = [upright(page.alpha, orientation) for page in decoded if page.alpha is not None]
     return MedicalImage(
@@ -76,7 +88,14 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
     )
 
 
-def save(pixels: NDArray[Any], frames: bool, alpha: NDArray[Any] | None, restore: TiffRestore, path: Path) -> None:
+def save(
+    pixels: NDArray[Any],
+    frames: bool,
+    alpha: NDArray[Any] | None,
+    restore: TiffRestore,
+    path: Path,
+    derivation: str | None = None,
+) -> None:
     """Write a TIFF file, one page per frame.
 
     Args:
@@ -85,6 +104,7 @@ def save(pixels: NDArray[Any], frames: bool, alpha: NDArray[Any] | None, restore
         alpha: of the shape of ``pixels`` without colour, or None.
         restore: resolution, profile and layout.
         path: where to; overwritten.
+        derivation: what was done: the ImageDescription, or Software where the description holds geometry.
     """
     colour = pixels.ndim == (4 if frames else 3)
     samples = pixels
@@ -94,23 +114,28 @@ def save(pixels: NDArray[Any], frames: bool, alpha: NDArray[Any] | None, restore
     if restore.sample_range is not None:
         tags = zip((_SMALLEST_SAMPLE, _LARGEST_SAMPLE), restore.sample_range, strict=True)
         extra_tags = [(tag, _DOUBLE, 1, value, False) for tag, value in tags]
+    imagej_stack = frames and tiff_geometry.is_imagej(restore.geometry)
+    compressed = restore.compressed and not imagej_stack
+    note = derivation.encode() if derivation else None
     options: dict[str, Any] = {
         "photometric": "rgb" if colour else "minisblack",
         "planarconfig": "contig" if colour or alpha is not None else None,
         "extrasamples": None if alpha is None else [restore.extra_sample or 0],
-        "compression": "zlib" if restore.compressed else None,
-        "predictor": restore.compressed and pixels.dtype.kind in "iu",
+        "compression": "zlib" if compressed else None,
+        "predictor": compressed and pixels.dtype.kind in "iu",
         "iccprofile": restore.icc_profile,
         "resolution": restore.resolution,
         "resolutionunit": restore.resolution_unit if restore.resolution else None,
         "extratags": extra_tags,
         "metadata": None,
-        "software": False,
+        "software": (note or False) if restore.geometry else False,
     }
+    description = restore.geometry.encode("ascii") if restore.geometry else note
     with tifffile.TiffWriter(path, bigtiff=restore.big, byteorder=restore.byte_order) as writer:
         # Page by page: given a stack, the writer would have to guess which axis is which.
-        for page in samples if frames else samples[None]:
-            writer.write(page, contiguous=False, **options)
+        for number, page in enumerate(samples if frames else samples[None]):
+            first_only = description if number == 0 else None
+            writer.write(page, contiguous=imagej_stack, description=first_only, **options)
 
 
 def _pages(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
@@ -141,10 +166,11 @@ def _layout(page: tifffile.TiffPage) -> tuple[Any, ...]:
 def _restore(file: tifffile.TiffFile, page: tifffile.TiffPage, decoded: DecodedPage) -> TiffRestore:
     resolution = (_tag(page, _X_RESOLUTION), _tag(page, _Y_RESOLUTION))
     smallest, largest = _tag(page, _SMALLEST_SAMPLE), _tag(page, _LARGEST_SAMPLE)
+    unit = _tag(page, _RESOLUTION_UNIT)
     return TiffRestore(
         icc_profile=page.iccprofile,
         resolution=resolution if all(resolution) and all(r[0] and r[1] for r in resolution) else None,
-        resolution_unit=int(_tag(page, _RESOLUTION_UNIT) or 2),
+        resolution_unit=_INCH if unit is None else int(unit),
         sample_range=None if smallest is None or largest is None else (_first(smallest), _first(largest)),
         extra_sample=decoded.extra_sample,
         compressed=page.compression != _UNCOMPRESSED,

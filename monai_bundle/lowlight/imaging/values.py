@@ -60,6 +60,8 @@ def check_finite(path: Path, pixels: NDArray[Any]) -> None:
     if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
         return
     count = int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
+    if count == 1:
+        raise InputError(path, "holds 1 value that is NaN or infinite", "replace it by a number and try again")
     raise InputError(path, f"holds {count} values that are NaN or infinite", "replace them by numbers and try again")
 
 
@@ -87,7 +89,7 @@ def decide_range(path: Path, pixels: NDArray[Any], declared: tuple[float, float]
         raise InputError(
             path,
             f"holds floating-point values from {low:g} to {high:g}, and nothing declares which are black and white",
-            "state the value range (black and white)",
+            "state the value range: --value-range BLACK WHITE, or value_range= in Python",
         )
     return 0.0, 1.0
 

@@ -29,8 +29,10 @@ def write(source: MedicalImage, pixels: NDArray[Any], path: str | Path, *, deriv
         pixels: of the shape of ``source.pixels`` and in its units, any real dtype; rounded and clipped to what the
             stored bits can hold.
         path: where to, with a suffix that fits the kind (`lowlight.imaging.output_name`); folders are created.
-        derivation: what was done, for the metadata of formats that record it (DICOM Derivation Description). Part of
-            what the new UIDs are made from, so it should name model and parameters.
+        derivation: what was done, for the metadata of the result: DICOM Derivation Description, PNG text Description,
+            TIFF ImageDescription (Software where geometry takes its place), NIfTI descrip (shortened to 80 bytes).
+            Part of what new DICOM UIDs are made from, so it should name model and parameters. Without it a DICOM
+            object says the least that the standard asks for, and other files say nothing.
 
     Returns:
         ``path`` as a `Path`.
@@ -48,7 +50,7 @@ def write(source: MedicalImage, pixels: NDArray[Any], path: str | Path, *, deriv
     with atomic_path(path, source.path) as temporary:
         try:
             with without_warnings():
-                _save(result_kind, source, pixels, path, temporary, derivation or DERIVATION)
+                _save(result_kind, source, pixels, path, temporary, derivation)
         except (OSError, LowLightError):
             raise
         except MemoryError:
@@ -90,23 +92,25 @@ def _check_suffix(path: Path, kind: Kind) -> None:
     )
 
 
-def _save(kind: Kind, source: MedicalImage, pixels: NDArray[Any], path: Path, temporary: Path, derivation: str) -> None:
+def _save(
+    kind: Kind, source: MedicalImage, pixels: NDArray[Any], path: Path, temporary: Path, derivation: str | None
+) -> None:
     """Encode into ``temporary``; ``path`` is what errors name. Imported when met, as in reading."""
     if kind == "dicom":
         from lowlight.imaging import dicom
 
-        dicom.save(source, pixels, path, temporary, derivation)
+        dicom.save(source, pixels, path, temporary, derivation or DERIVATION)
         return
     stored = to_stored(path, pixels, source.pixels.dtype)
     if kind == "png":
         from lowlight.imaging import png
 
-        png.save(stored, source.alpha, source.restore, temporary)
+        png.save(stored, source.alpha, source.restore, temporary, derivation)
     elif kind == "tiff":
         from lowlight.imaging import tiff
 
-        tiff.save(stored, source.frames, source.alpha, source.restore, temporary)
+        tiff.save(stored, source.frames, source.alpha, source.restore, temporary, derivation)
     else:
         from lowlight.imaging import nifti
 
-        nifti.save(stored, source.frames, source.restore, temporary)
+        nifti.save(stored, source.frames, source.restore, temporary, derivation)
