@@ -61,6 +61,8 @@ def simulate(
     from lowlight.cli.report import Report
 
     def prepare() -> Work:
+        import numpy as np
+
         from lowlight.degradation import LowLight
         from lowlight.degradation.presets import MODALITY_SHARE
 
@@ -68,9 +70,7 @@ def simulate(
             kind = modality or image.modality
             share = MODALITY_SHARE if modality is None else 1.0
             transform = LowLight(severity.value, kind, modality_share=share)
-            transform.set_random_state(file_seed(seed, found.relative))
-            transform.randomize()
-            observation = transform.drawn
+            observation = transform.draw(np.random.RandomState(file_seed(seed, found.relative)))
             pixels = darken(image, observation, progress)
             parameters = {"severity": severity, "seed": seed, "modality": kind, "record": [observation.record()]}
             done = described(observation)
