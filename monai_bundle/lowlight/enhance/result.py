@@ -64,7 +64,8 @@ class Result:
             denoise: n in [0, 1]; 0 keeps noise and detail. None: as in `image`.
 
         Returns:
-            Array of the source's shape and dtype. With both 0 it equals the source bit for bit.
+            Array of the source's shape and dtype. With both 0 it equals the source bit for bit; so does a frame that
+            holds one value only, at any strengths.
 
         Raises:
             ValueError: a strength outside its range.
@@ -76,6 +77,10 @@ class Result:
         sources = self.source if self.frames else self.source[None]
         blended = np.empty_like(sources)
         for target, source, prediction in zip(blended, sources, self.predictions, strict=True):
+            if source.min() == source.max():
+                # One value everywhere is no scene: whatever a network draws into it would be invented.
+                target[...] = source
+                continue
             y = to_display(source, self.value_range)
             display = tone.blend(y, prediction.residual, prediction.log_gain, prediction.log_gamma, b, n)
             target[...] = from_display(np.asarray(display), source, self.value_range)
