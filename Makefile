@@ -9,15 +9,23 @@ LOWLIGHT_SHARED ?= $(abspath ../shared)
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test acceptance lint bench clean
+.PHONY: demo test browser acceptance lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.bundle
 	@mkdir -p out
 	$(BIN)/lowlight demo -o out/demo.png
 
-test: $(VENV)/.test lint
+test: $(VENV)/.test lint browser
 	$(BIN)/python -m pytest -m "not acceptance"
+
+# Pages are tested in a real browser. Root on Debian or Ubuntu gets it installed; everyone else is told.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null && exit 0; \
+	fi; \
+	echo "make test: no Chromium is installed, in which pages are tested; as root: apt-get install chromium"; exit 1
 
 acceptance: $(VENV)/.test
 	@test -d "$(LOWLIGHT_SHARED)/bench" || { echo "make acceptance: no image collection at $(LOWLIGHT_SHARED); set LOWLIGHT_SHARED"; exit 1; }

@@ -50,7 +50,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_the_whole_bundle(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = {
-        f"lowlight/{path.relative_to(BUNDLE / 'lowlight').as_posix()}" for path in BUNDLE.rglob("lowlight/**/*.py")
+        f"lowlight/{path.relative_to(BUNDLE / 'lowlight').as_posix()}"
+        for path in (BUNDLE / "lowlight").rglob("*")
+        if path.suffix in (".py", ".yaml", ".html", ".css")
     }
     bundle = {
         f"lowlight/_bundle/{path.relative_to(BUNDLE).as_posix()}"

@@ -150,7 +150,8 @@ def test_the_report_is_complete_and_fits_json(enhancer, retina) -> None:
 
 def test_progress_counts_frames(enhancer, retina) -> None:
     heard: list[tuple[int, int]] = []
-    enhancer(np.stack([retina] * 3), frames=True, progress=lambda done, total: heard.append((done, total)))
+    clip = np.stack([darkened(retina)] * 3)
+    enhancer(clip, frames=True, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(1, 3), (2, 3), (3, 3)]
 
 

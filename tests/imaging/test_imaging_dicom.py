@@ -387,3 +387,24 @@ def test_an_empty_element_is_missing_too(tmp_path: Path) -> None:
 def test_a_name_without_suffix_is_welcome(tmp_path: Path) -> None:
     image = read(shipped("CT_small.dcm"))
     assert read(write(image, image.pixels, tmp_path / "IM000001")).kind == "dicom"
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_dcmtk.dcm", "examples_ybr_color.dcm"])
+def test_the_quantisation_tables_of_jpeg_inside_are_handed_on(name: str) -> None:
+    tables = read(shipped(name)).quantisation
+    assert tables is not None
+    assert all(len(table) == 64 and min(table) >= 1 for table in tables.values())
+    assert 0 in tables
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_gdcm.dcm"])
+def test_other_transfer_syntaxes_have_no_quantisation_tables(name: str) -> None:
+    assert read(shipped(name)).quantisation is None
+
+
+def test_padding_is_told_from_image(tmp_path: Path) -> None:
+    assert read(shipped("CT_small.dcm")).valid is None
+    value = int(stored(shipped("CT_small.dcm"))[0, 0])
+    valid = read(changed(tmp_path / "padded.dcm", PixelPaddingValue=value)).valid
+    assert valid is not None
+    np.testing.assert_array_equal(valid, stored(shipped("CT_small.dcm")) != value)

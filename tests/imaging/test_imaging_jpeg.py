@@ -81,3 +81,14 @@ def test_cmyk_is_refused_in_plain_words(tmp_path: Path) -> None:
 def test_the_kind_is_found_by_content_not_by_name(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(RETINA.read_bytes())
     assert read(tmp_path / "photo.png").kind == "jpeg"
+
+
+def test_the_quantisation_tables_of_the_file_are_handed_on(tmp_path: Path) -> None:
+    retina().save(tmp_path / "in.jpg", quality=50)
+    with Image.open(tmp_path / "in.jpg") as picture:
+        expected = {number: list(table) for number, table in picture.quantization.items()}
+    tables = read(tmp_path / "in.jpg").quantisation
+    assert tables == expected
+    assert tables[0][0] == 16, "the step that ITU-T T.81 gives as an example for the mean of a block"
+    retina().save(tmp_path / "in.png")
+    assert read(tmp_path / "in.png").quantisation is None

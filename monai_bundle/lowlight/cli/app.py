@@ -12,6 +12,7 @@ from lowlight.cli.demonstrating import demo
 from lowlight.cli.enhancing import enhance
 from lowlight.cli.evaluating import evaluate
 from lowlight.cli.options import FLAG
+from lowlight.cli.quantifying import quantify
 from lowlight.cli.simulating import simulate
 
 app = typer.Typer(
@@ -41,7 +42,7 @@ def _lowlight(
     pass
 
 
-for command in (demo, enhance, simulate, evaluate):
+for command in (demo, enhance, quantify, simulate, evaluate):
     app.command()(command)
 
 

@@ -32,12 +32,14 @@ class Outcome:
         derivation: what was done, for the metadata of the result.
         parameters: the same for programs.
         line: the same for people, if they are told of each file.
+        written: called once the result is on disk.
     """
 
     pixels: NDArray[Any]
     derivation: str
     parameters: dict[str, Any] = field(default_factory=dict)
     line: str = ""
+    written: Callable[[], None] | None = None
 
 
 _OUT = "'-o'"
@@ -89,12 +91,12 @@ def plan(paths: Sequence[Path], output: Path) -> Plan:
         )
     if len(paths) == 1 and not folders:
         _check_known_suffix(output)
-    _check_writable(output.parent if named_file else output)
-    found = _without_repeats(_without_results(collect(paths), folders, output))
+    check_writable(output.parent if named_file else output)
+    found = without_repeats(_without_results(collect(paths), folders, output))
     targets = [output] if named_file else [output / name for name in plan_names(found)]
     jobs = [Job(item, target) for item, target in zip(found, targets, strict=True)]
-    empty = tuple(folder for folder in folders if not any(item.path.is_relative_to(folder) for item in found))
-    return Plan(jobs, output, frozenset(filter(None, (identity(item.path) for item in found))), empty)
+    inputs = frozenset(filter(None, (identity(item.path) for item in found)))
+    return Plan(jobs, output, inputs, empty_folders(paths, found))
 
 
 class Batch:
@@ -109,7 +111,13 @@ class Batch:
     def __init__(self, the_plan: Plan, report: Report, debug: bool) -> None:
         self.plan, self.report, self.debug = the_plan, report, debug
 
-    def run(self, prepare: Callable[[], Work], waiting_for: str, value_range: tuple[float, float] | None) -> int:
+    def run(
+        self,
+        prepare: Callable[[], Work],
+        waiting_for: str,
+        value_range: tuple[float, float] | None,
+        finish: Callable[[], None] | None = None,
+    ) -> int:
         """Do all jobs and return the exit code.
 
         Args:
@@ -117,6 +125,7 @@ class Batch:
                 without any image does not wait for it. What it raises ends the batch.
             waiting_for: what the user is told meanwhile.
             value_range: (black, white) for files that do not say.
+            finish: called after the last job, unless the batch is interrupted; what it raises ends the batch.
         """
         work: Work | None = None
         try:
@@ -135,6 +144,8 @@ class Batch:
                     if work is None:
                         work = self._prepared(prepare, waiting_for)
                     self._do(job, image, work, reading)
+            if finish is not None:
+                self._finished(finish)
         except KeyboardInterrupt:
             self.report.close(self.plan.output, interrupted=True)
             return interruption.exit_code
@@ -145,6 +156,14 @@ class Batch:
         self.report.show(waiting_for)
         try:
             return prepare()
+        except Exception as error:
+            self.report.failed(error)
+            raise
+
+    def _finished(self, finish: Callable[[], None]) -> None:
+        try:
+            with interruption.held():
+                finish()
         except Exception as error:
             self.report.failed(error)
             raise
@@ -184,6 +203,8 @@ class Batch:
             outcome = work(image, job.found, self.report.step)
             with interruption.held():
                 write(image, outcome.pixels, job.target, derivation=outcome.derivation)
+                if outcome.written is not None:
+                    outcome.written()
                 seconds = reading + time.monotonic() - started
                 self.report.done(source, job.target, seconds, outcome.parameters, line=outcome.line)
         except OutputError as error:
@@ -215,13 +236,19 @@ def _without_results(found: Iterable[Found], folders: Sequence[Path], output: Pa
     return [item for item in found if item.explicit or not _absolute(item.path).is_relative_to(_absolute(output))]
 
 
-def _without_repeats(found: Sequence[Found]) -> list[Found]:
+def without_repeats(found: Sequence[Found]) -> list[Found]:
     """A file that was named twice, or by itself and with its folder, is done once."""
     return list({_absolute(item.path): item for item in reversed(found)}.values())[::-1]
 
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links: two links are two inputs)
+
+
+def empty_folders(paths: Sequence[Path], found: Sequence[Found]) -> tuple[Path, ...]:
+    """The folders among the paths in which nothing was found."""
+    folders = filter(is_folder, paths)
+    return tuple(folder for folder in folders if not any(item.path.is_relative_to(folder) for item in found))
 
 
 def is_folder(path: Path) -> bool:
@@ -265,7 +292,7 @@ def _check_kind(job: Job) -> None:
     raise OutputError(job.target, fault, f"end it in {fitting[0]}")
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Find out early, and without writing, what would otherwise be said again for each of a thousand files."""
     existing = _absolute(folder)
     # Path.exists raises where a parent may not be searched.

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lowlight.cli.guarding import guarded
-from lowlight.cli.options import Debug, Device, Inputs, Json, Modality, Output, ValueRange, strength
+from lowlight.cli.options import FLAG, Debug, Device, Inputs, Json, Modality, Output, ValueRange, strength
+from lowlight.cli.text import described
+
+if TYPE_CHECKING:
+    from lowlight.reports import EnhancedPage
 
 
 @guarded
@@ -29,6 +36,18 @@ def enhance(
             "inference.yaml. Default: what the file says, if it does."
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar=FLAG, help="Enhance images that are judged undamaged, too.")
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            readable=False,
+            help="Also write a page that shows each image before and after, and what changed, as a .html file.",
+        ),
+    ] = None,
     value_range: ValueRange = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -36,31 +55,58 @@ def enhance(
 ) -> None:
     """Make dark, noisy, blurred or JPEG-damaged images readable.
 
-    Results have the kind, depth and geometry of their sources (a JPEG comes out as PNG). Sources are never changed.
+    Results have the kind, depth and geometry of their sources (a JPEG comes out as PNG). Sources are never changed. An
+    image that is judged undamaged comes out as it is, and a line says so.
     """
     from lowlight.cli.batch import Batch, Outcome, Work, plan
+    from lowlight.cli.outputs import PAGE, check_output, known_as, without_outputs
     from lowlight.cli.report import Report
     from lowlight.imaging import Found, MedicalImage
 
-    def prepare() -> Work:
-        from lowlight import Enhancer
-
-        enhancer = Enhancer(device=device)
-
-        def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
-            result = enhancer(
-                image.pixels,
-                brightness=brightness,
-                denoise=denoise,
-                modality=modality or image.modality,
-                value_range=image.value_range,
-                frames=image.frames,
-                progress=progress,
-            )
-            return Outcome(result.image, result.derivation, result.report)
-
-        return work
-
-    the_plan = plan(paths, output)
+    check_output(page, PAGE, "--report")
+    planned = plan(paths, output)
+    inputs = without_outputs([job.found for job in planned.jobs], [page])
+    kept = {item.path for item in inputs}
+    the_plan = replace(planned, jobs=[job for job in planned.jobs if job.found.path in kept])
     report = Report("enhancing", "enhanced", len(the_plan.jobs), as_json)
-    raise typer.Exit(Batch(the_plan, report, debug).run(prepare, "loading the network", value_range))
+    names = known_as(inputs)
+
+    with ExitStack() as stack:
+        drawn = None if page is None else stack.enter_context(_page(len(inputs)))
+
+        def prepare() -> Work:
+            from lowlight import Enhancer
+
+            enhancer = Enhancer(device=device)
+
+            def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
+                result = enhancer(
+                    image.pixels,
+                    brightness=brightness,
+                    denoise=denoise,
+                    modality=modality or image.modality,
+                    value_range=image.value_range,
+                    frames=image.frames,
+                    progress=progress,
+                    force=force,
+                )
+                line = f"{found.path}: judged undamaged, left unchanged" if result.undamaged else ""
+                written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)
+                # Judging the result takes time: people without a page are not told of it.
+                parameters = result.report if as_json else {}
+                return Outcome(result.image, result.derivation, parameters, line, written)
+
+            return work
+
+        def finish() -> None:
+            if drawn is not None and page is not None and drawn.rows:
+                drawn.write(page, report.left_out)
+
+        batch = Batch(the_plan, report, debug)
+        raise typer.Exit(batch.run(prepare, "loading the network", value_range, finish))
+
+
+def _page(expected: int) -> EnhancedPage:
+    from lowlight.reports import EnhancedPage
+
+    return EnhancedPage(expected)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -15,25 +17,13 @@ import typer
 from lowlight.cli.guarding import decoders_silenced, guarded
 from lowlight.cli.options import Debug, Json, ValueRange
 from lowlight.cli.signals import interruption
-from lowlight.cli.text import printable, unexpected
-from lowlight.errors import InputError, LowLightError, OutputError
+from lowlight.cli.text import counted, printable, unexpected
+from lowlight.errors import InputError, LowLightError
 
 if TYPE_CHECKING:
     from lowlight.cli.report import Report
-    from lowlight.evaluation import Mean, Pairing, Row
+    from lowlight.evaluation import Group, Pairing, Row
     from lowlight.imaging import Found
-
-COLUMNS = {
-    "psnr": ("{:.2f}", "peak signal-to-noise ratio in dB, higher is closer; 100 for identical images"),
-    "ssim": ("{:.4f}", "structural similarity, 1 for identical images"),
-    "contrast": (
-        "{:.3f}",
-        "local contrast over that of CLEAN: 1 restored, below 1 flat, above 1 exaggerated; - if flat",
-    ),
-    "contrast_improvement": ("{:.2f}", "local contrast over that of DARK: above 1 is a gain; - if DARK is flat"),
-    "colour_difference": ("{:.2f}", "mean CIEDE2000, lower is closer; about 1 can just be seen; - for grey images"),
-}
-"""Each measure as it is called everywhere, with its format and what it means."""
 
 
 class By(StrEnum):
@@ -41,6 +31,7 @@ class By(StrEnum):
 
     FOLDER = "folder"
     PREFIX = "prefix"
+    MODALITY = "modality"
 
 
 @guarded
@@ -57,49 +48,68 @@ def evaluate(
         ),
     ] = None,
     by: Annotated[
-        By, typer.Option(help="Average by sub-folder, or by what a file name has before the first underscore.")
+        By,
+        typer.Option(
+            help="Sum up by sub-folder, by what a file name has before the first underscore, or by modality: from a "
+            "MANIFEST.csv (columns file, modality) in CLEAN or above it, else from names of sub-folders and files."
+        ),
     ] = By.FOLDER,
     table: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", readable=False, help="Also write one line per image, as a .csv file."),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            readable=False,
+            help="Also write one line per image, as a .csv file, and beside it FILE_summary.csv: one per group and "
+            "measure.",
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", readable=False, help="Also write a page with plots and pictures, as a .html file."
+        ),
     ] = None,
     value_range: ValueRange = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compare enhanced images with the truth, per group: psnr, ssim, contrast, contrast_improvement, colour_difference.
+    """Compare enhanced images with the truth: fidelity, contrast, colour and detail, per group.
 
     Partners have the same path below their folder; suffixes do not count. One clean image may be the truth of several:
     heavy/a.png is compared with a.png where there is no heavy/a.png. What each measure means is said below the table.
     """
+    from lowlight.cli.outputs import PAGE, TABLE, check_output, without_outputs
     from lowlight.cli.report import Report
-    from lowlight.evaluation import Grouping, pair, summarise, write_csv
+    from lowlight.evaluation import Grouping, pair, summarise, summary_path
     from lowlight.imaging import collect
 
-    if table is not None and table.suffix.lower() != ".csv":
-        raise typer.BadParameter(f"{table} has to end in .csv", param_hint="'--csv'")
-    roots = {path: list(collect([path])) for path in (clean, enhanced, observed) if path is not None}
+    check_output(table, TABLE, "--csv")
+    check_output(page, PAGE, "--html")
+    outputs = (table, None if table is None else summary_path(table), page)
+    sides = [path for path in (clean, enhanced, observed) if path is not None]
+    roots = {path: without_outputs(collect([path]), outputs) for path in sides}
     _end_without(roots, as_json)
     before = None if observed is None else roots[observed]
     pairing = pair(roots[clean], roots[enhanced], before, Grouping(by.value))
-    if table is not None:
-        _check_no_input(table, pairing)
     total = len(pairing.pairs) + len(pairing.refused) + len(pairing.skipped)
     report = Report("comparing", "compared", total, as_json)
     rows: list[Row] = []
     try:
         with report:
             _measure_all(pairing, report, rows, value_range, debug)
-        if table is not None and rows:
-            with interruption.held():
-                write_csv(rows, table)
+            groups = summarise(rows)
+            if rows and (table is not None or page is not None):
+                report.show("writing")
+                with interruption.held():
+                    _write(rows, groups, table, page, report, value_range)
     except KeyboardInterrupt:
         report.close(interrupted=True)
         raise typer.Exit(interruption.exit_code) from None
-    means = summarise(rows)
-    if not as_json and means:
-        _print_table(means)
-    report.close(summary={"means": [asdict(mean) for mean in means]})
+    if groups and not as_json:
+        _print_table(groups)
+        _print_sources(rows)
+    report.close(summary={"groups": [asdict(group) for group in groups]})
     raise typer.Exit(report.exit_code)
 
 
@@ -126,17 +136,6 @@ def _end_without(roots: dict[Path, list[Found]], as_json: bool) -> None:
     if report.exit_code:
         report.close()
         raise typer.Exit(report.exit_code)
-
-
-def _check_no_input(table: Path, pairing: Pairing) -> None:
-    """Raises OutputError if the table would replace an image, whatever that is called here."""
-    from lowlight.cli.batch import identity
-
-    sides = (item for one in pairing.pairs for item in (one.clean, one.enhanced, one.observed) if item is not None)
-    images = [*(item.path for item in sides), *(Path(error.source) for error in pairing.refused)]
-    target = identity(table)
-    if target is not None and target in map(identity, images):
-        raise OutputError(table, "is one of the inputs, which are never changed", "choose another name")
 
 
 def _measure_all(
@@ -167,26 +166,58 @@ def _measure_all(
             report.refused(path, f"{path}: {unexpected(error)}")
             continue
         rows.append(row)
-        parameters = {"clean": one.clean.path, "group": one.group}
+        parameters = {"clean": one.clean.path, "group": row.pair.group}
         report.done(path, None, time.monotonic() - started, parameters, asdict(row.measures))
 
 
-def _print_table(means: list[Mean]) -> None:
+def _write(
+    rows: Sequence[Row],
+    groups: Sequence[Group],
+    table: Path | None,
+    page: Path | None,
+    report: Report,
+    value_range: tuple[float, float] | None,
+) -> None:
+    from lowlight.evaluation import summary_path, write_csv, write_summary_csv
+
+    if table is not None:
+        write_csv(rows, table)
+        write_summary_csv(groups, summary_path(table))
+    if page is not None:
+        from lowlight.reports.evaluation import write_page
+
+        write_page(rows, groups, page, report.left_out, value_range)
+
+
+def _print_table(groups: Sequence[Group]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    measured = [name for name in COLUMNS if any(getattr(mean.measures, name) is not None for mean in means)]
-    view = Table("group", header_style="bold")
-    terminal = sys.stdout.isatty()
-    # Folded, the long names fit into 80 columns.
-    for title in ("images", *(name.replace("_", "_\n") if terminal else name for name in measured)):
+    from lowlight.evaluation import MEANINGS, interval_note
+
+    measured = [name for name in MEANINGS if any(group.measures[name].count for group in groups)]
+    view = Table("measure", "group", header_style="bold")
+    for title in ("images", "mean", "95 % interval", "median"):
         view.add_column(title, justify="right", no_wrap=True)
-    for mean in means:
-        values = ((COLUMNS[name][0], getattr(mean.measures, name)) for name in measured)
-        cells = ["-" if value is None else form.format(value) for form, value in values]
-        view.add_row(printable(mean.group), str(mean.count), *cells, end_section=len(means) > 1 and mean is means[-2])
+    for name in measured:
+        shown = [group for group in groups if group.measures[name].count]
+        for group in shown:
+            one, written = group.measures[name], MEANINGS[name].written
+            interval = "-" if one.low is None else f"{written(one.low)} to {written(one.high)}"
+            cells = (str(one.count), written(one.mean), interval, written(one.median))
+            first, last = group is shown[0], group is shown[-1]
+            view.add_row(name if first else "", printable(group.name), *cells, end_section=last)
     # A pipe has no width: nothing may be cut off in a file.
-    Console(markup=False, highlight=False, width=None if terminal else 200).print(view)
+    Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 200).print(view)
     longest = max(map(len, measured))
     for name in measured:
-        print(f"  {name:{longest}}  {COLUMNS[name][1]}")
+        print(f"  {name:{longest}}  {MEANINGS[name].text}")
+    print(f"  {interval_note()}")
+
+
+def _print_sources(rows: Sequence[Row]) -> None:
+    """What told the modalities, if they were asked for."""
+    counts = Counter(row.pair.group_from for row in rows if row.pair.group_from)
+    if counts:
+        told = ", ".join(f"{printable(source)} ({counted(count, 'image')})" for source, count in counts.most_common())
+        print(f"  modality told by: {told}")

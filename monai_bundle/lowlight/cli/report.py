@@ -97,6 +97,11 @@ class Report:
         """0, or 1 if something was refused."""
         return int(self.counts[Status.REFUSED] > 0)
 
+    @property
+    def left_out(self) -> int:
+        """Number of files that were skipped or refused."""
+        return self.counts[Status.SKIPPED] + self.counts[Status.REFUSED]
+
     def begin(self, path: Path) -> None:
         """Show that this file is being worked on."""
         self.show(f"{self.doing} {printable(path.name)}")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lowlight.imaging import MedicalImage
 
 REPORT = "please report it where you got LowLightEnhance from; --debug shows the details"
 
@@ -27,3 +31,16 @@ def unexpected(error: BaseException) -> str:
 def counted(count: int, thing: str) -> str:
     """A number with its noun: 1 image, 2 images."""
     return f"{count} {thing}" + ("" if count == 1 else "s")
+
+
+KINDS = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "nifti": "NIfTI", "dicom": "DICOM"}
+
+
+def described(image: MedicalImage, frame: int | None = None) -> str:
+    """An image in a line: size, colour, kind of file, and how many frames it has or which one is meant."""
+    height, width = image.pixels.shape[1:3] if image.frames else image.pixels.shape[:2]
+    parts = [f"{width} x {height} pixels", "grey" if image.channels == 1 else "colour", KINDS[image.kind]]
+    if image.frames:
+        count = counted(len(image.pixels), "frame")
+        parts.append(count if frame is None else f"frame {frame + 1} of {count.split()[0]}")
+    return ", ".join(parts)

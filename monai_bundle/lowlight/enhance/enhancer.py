@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lowlight.bundle import bundle_root
 from lowlight.enhance.inferer import Progress
+from lowlight.enhance.judging import judge_beforehand
 from lowlight.enhance.loading import ModelIdentity, load_engine
 from lowlight.enhance.pixels import check_image, resolve_range, to_display
 from lowlight.enhance.result import FramePrediction, Result
@@ -55,8 +56,12 @@ class Enhancer:
         mask: NDArray[np.bool_] | None = None,
         frames: bool = False,
         progress: Progress | None = None,
+        force: bool = False,
     ) -> Result:
-        """Enhance one image, or frames that belong together.
+        """Enhance one image, or frames that belong together, unless it needs nothing.
+
+        An image that is judged undamaged (`lowlight.artifacts`) comes back as it is, bit for bit, and the network does
+        not run: see `Result.undamaged`. Who names a strength wants it applied: then nothing is judged beforehand.
 
         Args:
             image: (H, W) or (H, W, 3) of any integer or float dtype; with `frames` (F, H, W) or (F, H, W, 3).
@@ -67,6 +72,7 @@ class Enhancer:
             mask: bool (H, W), True where the image may change; None: everywhere. The exposure is judged on all of it.
             frames: the first axis is time or slices; the tone is decided once for all of them.
             progress: called with (parts done, parts in all).
+            force: enhance, whatever the image is judged to be.
 
         Raises:
             InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
@@ -82,8 +88,16 @@ class Enhancer:
         mask = None if mask is None else np.asarray(mask, bool)
         if mask is not None and mask.shape != (image.shape[1:3] if frames else image.shape[:2]):
             raise InputError("mask", f"its shape is {mask.shape}", "it must have the height and width of the image")
-        predictions = self._predict(frames_to_display(image, black_white, frames), progress)
-        result = Result(
+        judged = judge_beforehand(image, black_white, frames, brightness, denoise, force)
+        undamaged = judged is not None and judged.undamaged
+        if undamaged:
+            strength = {"brightness": 0.0, "denoise": 0.0}
+            predictions = unchanged_frames(image, frames)
+            if progress is not None:
+                progress(len(predictions), len(predictions))
+        else:
+            predictions = self._predict(frames_to_display(image, black_white, frames), progress)
+        return Result(
             source=image,
             value_range=black_white,
             brightness=strength["brightness"],
@@ -91,10 +105,18 @@ class Enhancer:
             frames=frames,
             predictions=predictions,
             mask=mask,
-            derivation=self.model.derivation(strength["brightness"], strength["denoise"]),
+            judged=judged,
+            undamaged=undamaged,
+            derivation=self.model.unchanged if undamaged else self.model.derivation(**strength),
+            facts={
+                "modality": modality,
+                "expected_error": None if undamaged else expected_error(predictions),
+                "model": self.model.name,
+                "weights_sha256": self.model.weights_sha256,
+                "device": str(self.device),
+                "seconds": round(time.perf_counter() - started, 3),
+            },
         )
-        result.report.update(self._report(result, modality, time.perf_counter() - started))
-        return result
 
     def strength(self, modality: str | None, brightness: float | None, denoise: float | None) -> dict[str, float]:
         """The strengths that a call with these arguments uses: given ones checked, missing ones from the defaults."""
@@ -112,21 +134,6 @@ class Enhancer:
             if progress is not None and len(frames) > 1:
                 progress(index + 1, len(frames))
         return predictions
-
-    def _report(self, result: Result, modality: str | None, seconds: float) -> dict[str, Any]:
-        return {
-            "brightness": result.brightness,
-            "denoise": result.denoise,
-            "modality": modality,
-            "value_range": list(result.value_range),
-            "before": exposure(result.source, result.value_range),
-            "after": exposure(result.image, result.value_range),
-            "expected_error": float(result.uncertainty.mean()),
-            "model": self.model.name,
-            "weights_sha256": self.model.weights_sha256,
-            "device": str(self.device),
-            "seconds": round(seconds, 3),
-        }
 
 
 def choose_strengths(
@@ -160,12 +167,15 @@ def split_frames(out: torch.Tensor) -> list[FramePrediction]:
     return [FramePrediction(r, e[0], g[0], c[0]) for r, e, g, c in zip(*arrays, strict=True)]
 
 
-def exposure(image: NDArray[Any], value_range: tuple[float, float]) -> dict[str, float]:
-    """Mean and 1st, 50th and 99th percentile of the pixels in display space (0 black, 1 white)."""
-    black, white = value_range
-    display = (image.astype(np.float64) - black) / (white - black)
-    low, middle, high = np.percentile(display, [1, 50, 99])
-    return {"mean": float(display.mean()), "p1": float(low), "p50": float(middle), "p99": float(high)}
+def unchanged_frames(image: NDArray[Any], frames: bool) -> list[FramePrediction]:
+    """One `FramePrediction` a frame that changes nothing, without a network."""
+    shape = image.shape[1:3] if frames else image.shape[:2]
+    return [FramePrediction.of_unchanged(*shape)] * (len(image) if frames else 1)
+
+
+def expected_error(predictions: list[FramePrediction]) -> float:
+    """Mean over all pixels of the root-mean-square error that the network expects at full strength, of range."""
+    return float(np.mean([np.exp(prediction.log_error).mean() for prediction in predictions]))
 
 
 def _device(name: str) -> torch.device:

@@ -55,6 +55,11 @@ class ModelIdentity:
             f"denoise {denoise:g}: brightness, contrast and noise changed; not for quantitative use"
         )
 
+    @property
+    def unchanged(self) -> str:
+        """The same for an image that was left alone."""
+        return f"Judged undamaged by {self.name}: pixels unchanged"
+
 
 @dataclass(frozen=True)
 class Engine:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lowlight.enhance.judging import Judgement, examine, judge
 from lowlight.enhance.pixels import from_display, to_display
 from lowlight.model import tone
 
@@ -26,6 +28,12 @@ class FramePrediction:
     log_gain: NDArray[np.float32]
     log_gamma: NDArray[np.float32]
 
+    @classmethod
+    def of_unchanged(cls, height: int, width: int) -> FramePrediction:
+        """For a frame that the network has not seen: nothing is changed, and of the error nothing is known (NaN)."""
+        nothing = np.zeros((height, width), np.float32)
+        return cls(np.zeros((3, height, width), np.float32), np.full_like(nothing, np.nan), nothing, nothing)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -34,12 +42,15 @@ class Result:
     Attributes:
         source: the input: (H, W) or (H, W, 3), with `frames` (F, H, W) or (F, H, W, 3); any integer or float dtype.
         value_range: (black, white) in units of the source.
-        brightness, denoise: the strengths of `image`, in [0, 1.5] and [0, 1].
+        brightness, denoise: the strengths of `image`, in [0, 1.5] and [0, 1]; both 0 if it is `undamaged`.
         frames: whether the first axis is time or slices.
         predictions: one a frame. mask: (H, W), True where the image may change; None: everywhere.
-        image: enhanced, same shape, dtype and units as the source; integers rounded and clipped to the value range.
+        judged: how damaged the source is; None: nobody asked yet, and reading the report finds it out.
+        undamaged: the source was judged undamaged and left alone: `image` equals it bit for bit, at any strengths of
+            `blend`; `gain` is 1, `residual` 0, `uncertainty` NaN, because no network saw it.
         derivation: one line that says what made it, for the metadata of a derived file.
-        report: JSON-serialisable facts: strengths, value range, exposure before and after, model, device, seconds.
+        facts: what else belongs into the report, JSON-serialisable: model, device, seconds, ...
+        image: enhanced, same shape, dtype and units as the source; integers rounded and clipped to the value range.
     """
 
     source: NDArray[Any]
@@ -49,8 +60,10 @@ class Result:
     frames: bool
     predictions: Sequence[FramePrediction] = field(repr=False)
     mask: NDArray[np.bool_] | None = None
+    judged: Judgement | None = None
+    undamaged: bool = False
     derivation: str = ""
-    report: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     image: NDArray[Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +85,7 @@ class Result:
         """
         b = self.brightness if brightness is None else float(brightness)
         n = self.denoise if denoise is None else float(denoise)
-        if b == 0 and n == 0:
+        if self.undamaged or (b == 0 and n == 0):
             return self.source.copy()
         sources = self.source if self.frames else self.source[None]
         blended = np.empty_like(sources)
@@ -87,6 +100,32 @@ class Result:
         if self.mask is not None:
             blended[:, ~self.mask] = sources[:, ~self.mask]
         return blended if self.frames else blended[0]
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """JSON-serialisable: what was found before and after, and how the one became the other.
+
+        "undamaged": the image was judged undamaged and left alone. "before" and "after": `ArtifactReport.as_dict` of
+        the source and of `image`, of a series of the frame "frame"; "brightness", "denoise", "value_range", and all
+        `facts`. Judging takes time (a fifth to a half of enhancing), so it is done when this is first read.
+        """
+        judged = self.judged or judge(self.source, self.value_range, self.frames)
+        before = judged.artifacts.as_dict()
+        if np.array_equal(self.image, self.source):
+            after = before
+        else:
+            image = self.image[judged.frame] if self.frames else self.image
+            after = examine(image, self.value_range).as_dict()
+        return {
+            "undamaged": self.undamaged,
+            "brightness": self.brightness,
+            "denoise": self.denoise,
+            "value_range": list(self.value_range),
+            "before": before,
+            "after": after,
+            **({"frame": judged.frame} if self.frames else {}),
+            **self.facts,
+        }
 
     @property
     def gain(self) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from lowlight.enhance.enhancer import choose_strengths, frames_to_display, split_frames
+from lowlight.enhance.judging import judge_beforehand
 from lowlight.enhance.loading import ModelIdentity
 from lowlight.enhance.result import Result
 from lowlight.errors import InputError, NotAnImageError
@@ -72,10 +73,12 @@ class ReadDisplayd(MapTransform):
 class BlendAndWrited(MapTransform):
     """Blend the network's output (frames, 9, H, W) with the source for the strengths and write the same kind of file.
 
+    As with `Enhancer`, an image that is judged undamaged is written as it was, unless a strength is named.
+
     Args:
         keys: the network's output. source_key: the `MedicalImage`. output_dir: folder of the results.
         bundle_root, weights: what made the image, for its metadata.
-        strengths: defaults per modality, see inference.yaml. modality, brightness, denoise: as for `Enhancer`.
+        strengths: defaults per modality, see inference.yaml. modality, brightness, denoise, force: as for `Enhancer`.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class BlendAndWrited(MapTransform):
         modality: str | None = None,
         brightness: float | None = None,
         denoise: float | None = None,
+        force: bool = False,
     ) -> None:
         super().__init__(keys)
+        self.force = force
         self.output_dir, self.source_key = Path(output_dir), source_key
         self.model = ModelIdentity.of(bundle_root, weights)
         self.strengths, self.modality, self.brightness, self.denoise = strengths, modality, brightness, denoise
@@ -100,7 +105,15 @@ class BlendAndWrited(MapTransform):
         source = item[self.source_key]
         modality = self.modality or source.modality
         chosen = choose_strengths(self.strengths, modality, self.brightness, self.denoise)
+        judged = judge_beforehand(
+            source.pixels, source.value_range, source.frames, self.brightness, self.denoise, self.force
+        )
         for key in self.key_iterator(item):
+            target = self.output_dir / item["output"]
+            if judged is not None and judged.undamaged:
+                item[key] = str(write(source, source.pixels, target, derivation=self.model.unchanged))
+                logger.info("%s -> %s: judged undamaged, unchanged", source.path, item[key])
+                continue
             result = Result(
                 source=source.pixels,
                 value_range=source.value_range,
@@ -110,7 +123,6 @@ class BlendAndWrited(MapTransform):
                 predictions=split_frames(item[key]),
                 derivation=self.model.derivation(chosen["brightness"], chosen["denoise"]),
             )
-            target = self.output_dir / item["output"]
             item[key] = str(write(source, result.image, target, derivation=result.derivation))
             logger.info("%s -> %s", source.path, item[key])
         return item

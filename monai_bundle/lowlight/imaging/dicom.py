@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import (
     UID,
@@ -18,12 +21,15 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
 )
 
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging.dicom_derived import derived, write_dataset
 from lowlight.imaging.dicom_display import DisplayMapping, StoredRange, Window, display_mapping
 from lowlight.imaging.image import MedicalImage
+from lowlight.imaging.jpeg import tables_of
 from lowlight.imaging.libraries import one_line
 from lowlight.imaging.values import check_size, to_stored
 
@@ -37,6 +43,7 @@ _MODALITIES = {
     "DMS": "dermatology",
 }
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _NEEDED = {"Rows": "Rows", "Columns": "Columns", "BitsAllocated": "Bits Allocated"}
 _NOT_SHOWN = ("SEG", "RTDOSE")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -80,6 +87,7 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
     stored = _decoded(path, dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = _eight_bit(apply_color_lut(stored, dataset))
+    quantisation = _quantisation(dataset)
     del dataset.PixelData
     if dataset.PhotometricInterpretation in _GREY:
         pixels, restore = _grey(path, dataset, stored, count, declared)
@@ -96,6 +104,7 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
         path=path,
         kind="dicom",
         restore=restore,
+        quantisation=quantisation,
     )
 
 
@@ -157,6 +166,20 @@ def _decoded(path: Path, dataset: Dataset) -> NDArray[Any]:
             f"its pixels, stored as {syntax.name}, cannot be decoded ({_decoding_fault(dataset, syntax, error)})",
             "convert it to Explicit VR Little Endian",
         ) from error
+
+
+def _quantisation(dataset: Dataset) -> dict[int, list[int]] | None:
+    """The JPEG tables of the first frame; None for other transfer syntaxes, and for what Pillow cannot make out."""
+    if dataset.file_meta.get("TransferSyntaxUID") not in _JPEG:
+        return None
+    try:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+        with Image.open(io.BytesIO(frame), formats=("JPEG",)) as picture:
+            return tables_of(picture)
+    except Exception:
+        # 12-bit JPEG, for one. The pixels have been decoded: the tables only help to judge them.
+        logger.debug("no quantisation tables", exc_info=True)
+        return None
 
 
 def _decoding_fault(dataset: Dataset, syntax: UID, error: Exception) -> str:

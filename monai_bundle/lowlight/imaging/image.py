@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,8 @@ class MedicalImage:
         path: the file.
         kind: png, jpeg, tiff, nifti or dicom, by content rather than by name.
         restore: what the writer of this kind needs to give back geometry, colour profile and metadata.
+        quantisation: the tables that JPEG compressed the pixels with, by their number in the file, 64 entries each as
+            Pillow gives them; None if the pixels are not from a JPEG, or the file does not tell.
     """
 
     pixels: NDArray[Any]
@@ -40,11 +43,21 @@ class MedicalImage:
     path: Path
     kind: Kind
     restore: Any = field(repr=False)
+    quantisation: Mapping[int, Sequence[int]] | None = field(default=None, repr=False)
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for colour."""
         return 3 if self.pixels.ndim == (4 if self.frames else 3) else 1
+
+    @property
+    def valid(self) -> NDArray[np.bool_] | None:
+        """Where there is image: neither padding nor fully transparent. (H, W) or (F, H, W); None: everywhere."""
+        padding = getattr(self.restore, "padding", None)
+        if padding is not None:
+            return ~padding[0]
+        shown = None if self.alpha is None else self.alpha > 0
+        return None if shown is None or shown.all() else shown
 
     def normalised(self) -> NDArray[np.float32]:
         """Pixels as float32 of the same shape with black at 0 and white at 1, nothing clipped."""

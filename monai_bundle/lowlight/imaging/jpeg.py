@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from lowlight.errors import InputError
 from lowlight.imaging import png
@@ -24,6 +25,7 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
         orientation = int(picture.getexif().get(_EXIF_ORIENTATION, 1))
         pixels = upright(np.asarray(picture), orientation)
         profile, resolution = picture.info.get("icc_profile"), picture.info.get("dpi")
+        quantisation = tables_of(picture)
     if resolution and swaps_axes(orientation):
         resolution = resolution[::-1]
     return MedicalImage(
@@ -35,4 +37,11 @@ def load(path: Path, declared: tuple[float, float] | None) -> MedicalImage:
         path=path,
         kind="jpeg",
         restore=png.restore_from(profile, resolution, 3 if pixels.ndim == 3 else 1),
+        quantisation=quantisation,
     )
+
+
+def tables_of(picture: Image.Image) -> dict[int, list[int]] | None:
+    """The quantisation tables of a JPEG that Pillow has opened, 64 entries each; None if it has none."""
+    tables = getattr(picture, "quantization", None) or {}
+    return {int(number): [int(step) for step in table] for number, table in tables.items()} or None

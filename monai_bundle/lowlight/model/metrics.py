@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from monai.metrics import CumulativeIterationMetric
+from monai.metrics import MultiScaleSSIMMetric as MonaiMultiScaleSSIM
 from monai.metrics import SSIMMetric as MonaiSSIM
 from monai.metrics.utils import do_metric_reduction
 from monai.utils import MetricReduction
@@ -20,6 +21,9 @@ LEAST_SQUARED_ERROR = 1e-10
 """Floor of the mean squared error: identical images have 100 dB instead of infinity, and means stay finite."""
 
 CONTRAST_WINDOW = 15
+
+LEAST_MULTISCALE_SIDE = 176
+"""px below which the 11 px window does not fit into the fifth scale (1 / 16) of MS-SSIM."""
 
 
 class PairMetric(CumulativeIterationMetric):
@@ -68,6 +72,20 @@ class SSIM(PairMetric):
             spatial_dims=2, data_range=1.0, kernel_type="gaussian", kernel_sigma=1.5, win_size=window, reduction="none"
         )
         return metric(output, truth).reshape(len(output), 1)
+
+
+class MultiScaleSSIM(PairMetric):
+    """Multi-scale structural similarity (Wang, Simoncelli and Bovik 2003): five scales, their weights, channel mean.
+
+    NaN, left out of means, for images with a side below 176 px: with fewer scales, or other weights, it would be
+    another measure under the same name.
+    """
+
+    def measure(self, output: Tensor, truth: Tensor) -> Tensor:
+        if min(output.shape[-2:]) < LEAST_MULTISCALE_SIDE:
+            return torch.full((len(output), 1), float("nan"))
+        metric = MonaiMultiScaleSSIM(spatial_dims=2, data_range=1.0, kernel_type="gaussian", reduction="none")
+        return torch.as_tensor(metric(output, truth)).reshape(len(output), 1)
 
 
 def local_contrast(image: Tensor) -> Tensor:

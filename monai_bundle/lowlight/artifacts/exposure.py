@@ -1,0 +1,190 @@
+"""How an image is exposed: brightness, use of the range, clipping, and how evenly the light falls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lowlight.artifacts.measurement import Measurement
+
+PERCENTILES = (1, 5, 50, 95, 99)
+
+HALF_LEVEL = 0.5 / 255
+"""Half a level of an 8-bit display: what lies closer to black or white than this is shown as black or white."""
+
+MANY_PIXELS = 2**20
+"""Above this many pixels percentiles come from every second, third, ... row and column: which moves them by < 1e-3."""
+
+CELLS = 24
+"""Cells along the longer side of the grid on which the lighting is fitted."""
+
+LEAST_CELLS = 24
+"""Cells with enough signal that a fit of six parameters needs at least."""
+
+LEAST_SIGNAL = 0.01
+"""Signal below which a cell says nothing of the light that fell on it: two to three levels of an 8-bit display."""
+
+PIXELS_A_SIDE = 16
+"""Pixels that are read along the side of a cell, at least."""
+
+REFITS, TUKEY = 4, 4.685
+"""Rounds of the robust fit, and residuals, in standard deviations, at which it lets a cell go."""
+
+LEAST_EDGE, MOST_BORDER = 0.1, 0.95
+"""Share of the edge that must show one level to be a border, and share of the image above which nothing is left."""
+
+BORDER_TOLERANCE = 1.5 / 255
+"""How far the pixels of a border may lie from its level."""
+
+SOLID = 5
+"""Side of the squares that a border is made of, px."""
+
+NOTHING = "no pixel is left to judge"
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Exposure of the judged pixels, in display space (0 black, 1 white).
+
+    Attributes:
+        mean: mean of the pixels, "of range".
+        percentiles: the 1st, 5th, 50th, 95th and 99th, "of range", by percent.
+        used_range: distance of the 1st and 99th percentile that lies within the range, "of range".
+        clipped_low, clipped_high: "share" of the pixels that a display shows as full black or full white.
+        unevenness: "share" of the light that the darkest part of the image lacks against the brightest: 0 even, 0.75 a
+            quarter of the light.
+    """
+
+    mean: Measurement
+    percentiles: Mapping[int, Measurement]
+    used_range: Measurement
+    clipped_low: Measurement
+    clipped_high: Measurement
+    unevenness: Measurement
+
+
+def measure_exposure(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> Exposure:
+    """Measure the exposure of an image as displayed.
+
+    Args:
+        luminance: (H, W), 0 black, 1 white; values outside are shown as black or white.
+        valid: bool (H, W), False where a pixel is not to be judged (padding, scope border); None: judge all.
+
+    Returns:
+        The numbers; without any pixel to judge, the reason in place of each.
+    """
+    pixels = _thinned(luminance, valid)
+    if not pixels.size:
+        return Exposure(
+            mean=Measurement.missing("of range", NOTHING),
+            percentiles={percent: Measurement.missing("of range", NOTHING) for percent in PERCENTILES},
+            used_range=Measurement.missing("of range", NOTHING),
+            clipped_low=Measurement.missing("share", NOTHING),
+            clipped_high=Measurement.missing("share", NOTHING),
+            unevenness=Measurement.missing("share", NOTHING),
+        )
+    values = np.percentile(pixels, PERCENTILES)
+    low, high = np.clip(values[[0, -1]], 0, 1)
+    return Exposure(
+        mean=Measurement(float(pixels.mean(dtype=np.float64)), "of range"),
+        percentiles={
+            percent: Measurement(float(value), "of range") for percent, value in zip(PERCENTILES, values, strict=True)
+        },
+        used_range=Measurement(float(high - low), "of range"),
+        clipped_low=Measurement(float(np.mean(pixels <= HALF_LEVEL)), "share"),
+        clipped_high=Measurement(float(np.mean(pixels >= 1 - HALF_LEVEL)), "share"),
+        unevenness=_unevenness(luminance, valid),
+    )
+
+
+def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Find padding or the black surround of a scope: pixels that hold one value and reach the edge of the image.
+
+    Only what is uniform to within one and a half levels of an 8-bit display counts, so a noisy border is taken for part
+    of the image, as a dark background of the scene must be.
+
+    Args:
+        luminance: (H, W), 0 black, 1 white.
+
+    Returns:
+        bool (H, W), True on the border: its complement is the `valid` of the estimators. All False where no border is
+        found, or where next to nothing would be left of the image.
+    """
+    none = np.zeros(luminance.shape, bool)
+    edge = np.concatenate([luminance[0], luminance[-1], luminance[:, 0], luminance[:, -1]])
+    levels, counts = np.unique(np.rint(edge * 255), return_counts=True)
+    if counts.max() < LEAST_EDGE * edge.size:
+        return none
+    alike = np.abs(luminance - levels[counts.argmax()] / 255) <= BORDER_TOLERANCE
+    # Noise around one level, clipped at black, hangs together too, but is nowhere solid.
+    solid = ndimage.minimum_filter(alike.view(np.uint8), SOLID, mode="nearest")
+    regions, count = ndimage.label(solid)
+    reaches_edge = np.zeros(count + 1, bool)
+    for side in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        reaches_edge[side] = True
+    reaches_edge[0] = False
+    border = ndimage.maximum_filter(reaches_edge[regions].view(np.uint8), SOLID, mode="nearest").view(bool)
+    return none if border.mean() > MOST_BORDER else border
+
+
+def _thinned(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> NDArray[np.floating]:
+    """The judged pixels in one row, of a large image an even selection."""
+    step = int(np.ceil(np.sqrt(luminance.size / MANY_PIXELS)))
+    pixels = luminance[::step, ::step]
+    return pixels.ravel() if valid is None else pixels[valid[::step, ::step]]
+
+
+def _unevenness(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> Measurement:
+    """From a second-order surface through the logarithm of the brightness of cells.
+
+    A cell's brightness is the upper quartile of its pixels: what the scene absorbs pulls it down, nothing pulls it up
+    but highlights. The fit is repeated with weights that let go of cells far off the surface (Tukey's biweight; Holland
+    and Welsch 1977), so that objects matter less than the slow change on which they lie. What a scene itself changes
+    slowly from side to side (a chest between its lungs) cannot be told from light, and counts.
+    """
+    brightness, rows, columns = _cells(luminance, valid)
+    if brightness.size < LEAST_CELLS or np.ptp(rows) < 0.5 or np.ptp(columns) < 0.5:
+        return Measurement.missing("share", "too little of the image has a signal to tell the lighting by")
+    y, x = rows, columns
+    surface = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    target = np.log(brightness)
+    weights = np.ones_like(target)
+    for _ in range(REFITS):
+        root = np.sqrt(weights)[:, None]
+        # Keeps the surface finite where the cells lie in a line or a cluster.
+        coefficients = np.linalg.lstsq(surface * root, target * root[:, 0], rcond=1e-6)[0]
+        residual = target - surface @ coefficients
+        scale = max(1.4826 * float(np.median(np.abs(residual))), 1e-6)
+        weights = np.clip(1 - (residual / (TUKEY * scale)) ** 2, 0, 1) ** 2
+    low, high = np.percentile(surface @ coefficients, [2, 98])
+    return Measurement(float(1 - np.exp(low - high)), "share")
+
+
+def _cells(
+    luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Brightness of the cells that have a signal, and where they lie: rows and columns from -1 to 1."""
+    side = max(1, -(-max(luminance.shape) // CELLS))
+    # A cell of a large image is told as well by some hundred of its pixels.
+    step = max(1, side // PIXELS_A_SIDE)
+    side = side // step
+    pixels = luminance[::step, ::step]
+    height, width = (length // side for length in pixels.shape)
+    if not height * width:
+        return np.empty(0), np.empty(0), np.empty(0)
+
+    def blocks(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+        cut = plane[: height * side, : width * side].reshape(height, side, width, side)
+        return cut.swapaxes(1, 2).reshape(height, width, side * side)
+
+    upper = 3 * side * side // 4
+    brightness = np.partition(blocks(pixels), upper, axis=2)[..., upper].astype(np.float64)
+    useful = (brightness > LEAST_SIGNAL) & (brightness < 1 - HALF_LEVEL)
+    if valid is not None:
+        useful &= blocks(valid[::step, ::step]).all(axis=2)
+    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    return brightness[useful], rows[useful], columns[useful]

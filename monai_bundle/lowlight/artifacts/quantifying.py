@@ -1,0 +1,179 @@
+"""All that can be said about the damage of one image, in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowlight.artifacts.blur import Blur, estimate_blur
+from lowlight.artifacts.exposure import Exposure, measure_exposure, uniform_border
+from lowlight.artifacts.impulse import Impulses, estimate_impulses
+from lowlight.artifacts.jpeg import Jpeg, estimate_jpeg
+from lowlight.artifacts.measurement import Measurement
+from lowlight.artifacts.noise import Noise, estimate_noise
+from lowlight.artifacts.severity import Severity, needs_nothing, rate
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the luminance that JPEG codes: in any other mixture its traces blur."""
+
+LABELS: dict[str, str] = {
+    "noise_sigma": "Noise",
+    "read_sigma": "Read noise",
+    "poisson_slope": "Poisson slope",
+    "impulse_ratio": "Salt and pepper",
+    "blur_width": "Blur width",
+    "blur_direction": "Blur direction",
+    "blockiness": "JPEG blockiness",
+    "jpeg_quality": "JPEG quality",
+    "mean": "Mean",
+    "p1": "1st percentile",
+    "p5": "5th percentile",
+    "p50": "Median",
+    "p95": "95th percentile",
+    "p99": "99th percentile",
+    "used_range": "Used range",
+    "clipped_low": "Clipped to black",
+    "clipped_high": "Clipped to white",
+    "unevenness": "Uneven lighting",
+}
+"""What a reader calls each number, by its name in `ArtifactReport.numbers`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table about an image.
+
+    Attributes:
+        name: of the number, as in `ArtifactReport.numbers`. label: the same for readers.
+        measurement: the number, or why there is none.
+        severity: none, weak, moderate, strong or unknown; empty where the number by itself is no damage.
+    """
+
+    name: str
+    label: str
+    measurement: Measurement
+    severity: str
+
+
+@dataclass(frozen=True)
+class ArtifactReport:
+    """What was found in one image.
+
+    Attributes:
+        noise, impulses, blur, jpeg, exposure: what each estimator says, see there.
+        severities: none, weak, moderate, strong or unknown for "noise", "impulses", "blur", "jpeg" and "exposure" (too
+            dark), by the limits of `thresholds.yaml`.
+        undamaged: the image needs no enhancement, by the rule of `lowlight.artifacts.severity.needs_nothing`.
+    """
+
+    noise: Noise
+    impulses: Impulses
+    blur: Blur
+    jpeg: Jpeg
+    exposure: Exposure
+    severities: dict[str, Severity]
+    undamaged: bool
+
+    @property
+    def numbers(self) -> dict[str, Measurement]:
+        """All numbers by name, in the order of `LABELS`."""
+        return _numbers(self.noise, self.impulses, self.blur, self.jpeg, self.exposure)
+
+    def rows(self) -> list[Row]:
+        """One row a number, for tables."""
+        return [Row(name, LABELS[name], number, self._severity_of(name)) for name, number in self.numbers.items()]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable: each number by name (None: not measurable), "not_measurable" with the reasons by name,
+        "blur_kind", "jpeg_source", "severities" and "undamaged"."""
+        numbers = self.numbers
+        return {
+            "undamaged": self.undamaged,
+            "severities": dict(self.severities),
+            **{name: number.value for name, number in numbers.items()},
+            "blur_kind": self.blur.kind,
+            "jpeg_source": self.jpeg.source,
+            "not_measurable": {name: number.reason for name, number in numbers.items() if number.reason},
+        }
+
+    def _severity_of(self, name: str) -> str:
+        artifact = RATED.get(name)
+        return "" if artifact is None else self.severities[artifact]
+
+
+RATED = {
+    "noise_sigma": "noise",
+    "impulse_ratio": "impulses",
+    "blur_width": "blur",
+    "jpeg_quality": "jpeg",
+    "p99": "exposure",
+}
+"""The numbers by which an artifact is rated."""
+
+
+def quantify(
+    pixels: NDArray[Any],
+    value_range: tuple[float, float],
+    valid: NDArray[np.bool_] | None = None,
+    tables: Mapping[int, Sequence[int]] | None = None,
+) -> ArtifactReport:
+    """Say how damaged an image is.
+
+    Args:
+        pixels: (H, W) or (H, W, 3), any integer or float dtype, finite.
+        value_range: (black, white) in units of the pixels; white below black for an inverted scale.
+        valid: bool (H, W), False where a pixel is not to be judged (padding, scope border); None: everything but a
+            uniform border (`lowlight.artifacts.exposure.uniform_border`).
+        tables: quantisation tables of the JPEG file that the pixels come from.
+
+    Returns:
+        The report; where an image does not let something be told, the reason stands in place of the number.
+    """
+    display = display_of(pixels, value_range)
+    luminance = display if display.ndim == 2 else display.mean(2)
+    coded = display if display.ndim == 2 else display @ np.array(LUMA, np.float32)
+    if valid is None:
+        border = uniform_border(luminance)
+        valid = ~border if border.any() else None
+    noise = estimate_noise(luminance, valid)
+    parts = (
+        noise,
+        estimate_impulses(display, valid),
+        estimate_blur(luminance, valid, noise),
+        estimate_jpeg(coded, valid, tables),
+        measure_exposure(luminance, valid),
+    )
+    numbers = _numbers(*parts)
+    return ArtifactReport(*parts, severities=rate(numbers), undamaged=needs_nothing(numbers))
+
+
+def display_of(pixels: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Pixels in display space, 0 black and 1 white, in their own shape."""
+    black, white = value_range
+    # Up to 16 bit float32 holds every value; differences of longer ones are taken in double.
+    exact = np.dtype(np.float32 if pixels.dtype.itemsize <= 2 else np.float64)
+    span = exact.type(white - black)
+    return ((pixels.astype(exact) - exact.type(black)) / span).astype(np.float32)
+
+
+def _numbers(noise: Noise, impulses: Impulses, blur: Blur, jpeg: Jpeg, exposure: Exposure) -> dict[str, Measurement]:
+    return {
+        "noise_sigma": noise.sigma,
+        "read_sigma": noise.read_sigma,
+        "poisson_slope": noise.poisson_slope,
+        "impulse_ratio": impulses.ratio,
+        "blur_width": blur.width,
+        "blur_direction": blur.direction,
+        "blockiness": jpeg.blockiness,
+        "jpeg_quality": jpeg.quality,
+        "mean": exposure.mean,
+        **{f"p{percent}": number for percent, number in exposure.percentiles.items()},
+        "used_range": exposure.used_range,
+        "clipped_low": exposure.clipped_low,
+        "clipped_high": exposure.clipped_high,
+        "unevenness": exposure.unevenness,
+    }

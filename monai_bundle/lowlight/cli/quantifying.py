@@ -1,0 +1,257 @@
+"""`lowlight quantify`: how damaged images are, in numbers and pictures."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowlight.cli.guarding import decoders_silenced, guarded
+from lowlight.cli.options import FLAG, Debug, Inputs, Json, ValueRange
+from lowlight.cli.signals import interruption
+from lowlight.cli.text import counted, described, printable, unexpected
+from lowlight.errors import LowLightError, NotAnImageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lowlight.cli.report import Report
+    from lowlight.imaging import Found, MedicalImage
+    from lowlight.reports import QuantifiedPage
+
+WIDE = 120
+"""A terminal of so many columns has room for number and severity side by side."""
+
+PUBLISHED = {
+    "noise_variance": "noise\nvariance",
+    "salt_and_pepper": "salt-and-\npepper",
+    "blur": "blur",
+    "block_variance": "block\nvariance",
+}
+
+
+@guarded
+def quantify(
+    *,
+    paths: Inputs,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            metavar=FLAG,
+            help="Print the four metrics that were published first, as they were printed. They take darkness for "
+            "damage: a baseline, not a judgement.",
+        ),
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", readable=False, help="Also write one line per image, as a .csv file."),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", readable=False, help="Also write a page with pictures and maps, as a .html file."
+        ),
+    ] = None,
+    every_frame: Annotated[
+        bool,
+        typer.Option("--every-frame", metavar=FLAG, help="Judge all frames of a file; without, the middle one."),
+    ] = False,
+    value_range: ValueRange = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how damaged images are: noise, salt-and-pepper, blur, JPEG and exposure, and how badly.
+
+    Images are judged as a screen shows them. Where an image does not let something be measured, that is said instead.
+    """
+    from lowlight.cli.batch import empty_folders, without_repeats
+    from lowlight.cli.outputs import PAGE, TABLE, check_output, without_outputs
+    from lowlight.cli.report import Report
+    from lowlight.imaging import collect
+    from lowlight.reports import QuantifiedPage, write_csv
+
+    if published and page is not None:
+        raise typer.BadParameter("the published metrics have no page; leave --published away", param_hint="'--html'")
+    check_output(table, TABLE, "--csv")
+    check_output(page, PAGE, "--html")
+    found = without_outputs(without_repeats(list(collect(paths))), (table, page))
+    report = Report("measuring", "measured", len(found), as_json)
+    with ExitStack() as stack:
+        drawn = None if page is None else stack.enter_context(QuantifiedPage(len(found)))
+        measuring = Measuring(report, drawn, published, every_frame, value_range, debug)
+        try:
+            with report:
+                for folder in empty_folders(paths, found):
+                    report.note(f"no image found in {folder}")
+                measuring.all(found)
+            with interruption.held():
+                if table is not None and measuring.rows:
+                    write_csv(measuring.rows, table)
+                if drawn is not None and page is not None and measuring.rows:
+                    drawn.write(page, report.left_out)
+        except KeyboardInterrupt:
+            report.close(interrupted=True)
+            raise typer.Exit(interruption.exit_code) from None
+    if measuring.rows and not as_json:
+        (_print_published if published else _print_measured)(measuring)
+    report.close()
+    raise typer.Exit(report.exit_code)
+
+
+class Measuring:
+    """Measures file after file, and tells a report of each.
+
+    Args:
+        report: told of every file.
+        page: gets every image, if there is one.
+        published: whether the published metrics are wanted instead of the estimators.
+        every_frame: whether all frames of a file are measured, or the middle one.
+        value_range: (black, white) for files that do not say.
+        debug: print tracebacks of unexpected errors.
+
+    Attributes:
+        names: of the images measured, as people are shown them.
+        measured: their numbers, as JSON-serialisable dictionaries.
+        rows: the same as lines of a CSV file.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        page: QuantifiedPage | None,
+        published: bool,
+        every_frame: bool,
+        value_range: tuple[float, float] | None,
+        debug: bool,
+    ) -> None:
+        self.report, self.page, self.published, self.every_frame = report, page, published, every_frame
+        self.value_range, self.debug = value_range, debug
+        self.names: list[str] = []
+        self.measured: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
+
+    def all(self, found: Sequence[Found]) -> None:
+        """Measure all files; one that cannot be measured does not stop the others."""
+        from lowlight.cli.outputs import known_as
+
+        names = known_as(found)
+        for item in found:
+            interruption.check()
+            self.report.begin(item.path)
+            try:
+                self._file(item, names[item.path])
+            except NotAnImageError as error:
+                self.report.skipped(error)
+            except LowLightError as error:
+                self.report.refused(item.path, str(error))
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                interruption.check()
+                if self.debug:
+                    traceback.print_exc()
+                self.report.refused(item.path, f"{item.path}: {unexpected(error)}")
+
+    def _file(self, item: Found, name: str) -> None:
+        from lowlight.cli.unused_range import unused_range
+        from lowlight.reports import flat
+
+        started = time.monotonic()
+        with decoders_silenced(self.debug):
+            image = item.read(self.value_range)
+            warning = unused_range(image) if self.value_range is None else None
+        if warning is not None:
+            self.report.warn(warning)
+        count = len(image.pixels) if image.frames else 1
+        chosen = range(count) if self.every_frame else [count // 2]
+        measured = []
+        for done, index in enumerate(chosen):
+            interruption.check()
+            measured.append(self._frame(image, index, count, name))
+            self.report.step(done + 1, len(chosen))
+        for index, numbers in zip(chosen, measured, strict=True):
+            self.names.append(name if count == 1 else f"{name} [{index + 1}]")
+            self.measured.append(numbers)
+            self.rows.append({"file": item.path, "frame": index + 1, "frames": count, **flat(numbers)})
+        parameters = {"frames": count, "measured": [index + 1 for index in chosen]}
+        measures = measured[0] if len(chosen) == 1 else {"by_frame": measured}
+        self.report.done(item.path, None, time.monotonic() - started, parameters, measures)
+
+    def _frame(self, image: MedicalImage, index: int, count: int, name: str) -> dict[str, Any]:
+        pixels, valid = image.pixels, image.valid
+        if image.frames:
+            pixels, valid = pixels[index], None if valid is None else valid[index]
+        if self.published:
+            from lowlight.artifacts.published import published_metrics
+
+            found = published_metrics(pixels, image.value_range)
+            return {**found.as_dict(), "printed": found.printed()}
+        from lowlight.artifacts.quantifying import quantify as judge
+
+        numbers = judge(pixels, image.value_range, valid, image.quantisation).as_dict()
+        if self.page is not None:
+            about = described(image, index)
+            self.page.add(name, about, pixels, image.value_range, numbers, valid)
+        return numbers
+
+
+def _print_measured(measuring: Measuring) -> None:
+    """One image: a line an artifact. Several: a line an image, and below why numbers are missing."""
+    from lowlight.reports import FACTORS, findings, verdict
+
+    if len(measuring.measured) == 1:
+        (numbers,) = measuring.measured
+        view = _table(measuring.names[0], "severity", "measured")
+        for finding in findings(numbers):
+            view.add_row(finding.name, finding.severity, "\n".join([finding.told, *finding.details]))
+        _print(view)
+        print(f"verdict: {verdict(numbers)}")
+        return
+    joint = " " if _width() >= WIDE else "\n"
+    view = _table("image", *(f"{factor.name}\n{factor.unit}" for factor in FACTORS), "verdict")
+    reasons: Counter[tuple[str, str]] = Counter()
+    for name, numbers in zip(measuring.names, measuring.measured, strict=True):
+        found = findings(numbers)
+        reasons.update((one.name, one.reason) for one in found if one.severity == "unknown")
+        cells = ["-" if one.severity == "unknown" else f"{one.short or '-'}{joint}{one.severity}" for one in found]
+        view.add_row(name, *cells, "undamaged" if numbers["undamaged"] else "damaged")
+    _print(view)
+    for (name, reason), count in sorted(reasons.items()):
+        print(f"  - {name}: not measurable in {counted(count, 'image')}: {reason}")
+
+
+def _print_published(measuring: Measuring) -> None:
+    view = _table("image", *PUBLISHED.values())
+    for name, numbers in zip(measuring.names, measuring.measured, strict=True):
+        view.add_row(name, *(f"{numbers['printed'][key]}\n{numbers['ratings'][key]}" for key in PUBLISHED))
+    _print(view)
+
+
+def _table(*titles: str) -> Table:
+    from rich.table import Table
+
+    view = Table(header_style="bold", show_lines=_width() < WIDE)
+    for index, title in enumerate(titles):
+        view.add_column(printable(title) if index == 0 else title, overflow="fold")
+    return view
+
+
+def _width() -> int:
+    """Columns of the terminal; a pipe has none, and nothing may be cut off in a file."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else 200
+
+
+def _print(view: Table) -> None:
+    from rich.console import Console
+
+    Console(markup=False, highlight=False, emoji=False, width=_width()).print(view)

@@ -1,0 +1,191 @@
+"""The page of `lowlight enhance --report`: before, after, and what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowlight.artifacts.quantifying import LUMA, display_of
+from lowlight.reports.charts import Histogram, histogram
+from lowlight.reports.findings import FACTORS, Finding, findings
+from lowlight.reports.page import Drawn, Page, Term
+from lowlight.reports.pictures import Picture, factor_map, number, sequential_map, symmetric_map, thumbnail
+
+if TYPE_CHECKING:
+    from lowlight.enhance import Result
+
+MANY = 40
+"""Above this many images pictures are smaller, so that a tablet can still open the page."""
+
+TERMS = (
+    Term(
+        "Gain",
+        "By which factor the tone curve lifts mid grey at each place: 1 is unchanged, 4 makes half of white out of an "
+        "eighth. It changes slowly over the image, and at each place brighter stays brighter.",
+    ),
+    Term(
+        "Residual",
+        "What the denoise path added (above 0) or took away (below 0) after the brightness, in per cent of the range "
+        "from black to white; of colours the mean.",
+    ),
+    Term(
+        "Uncertainty",
+        "Expected root-mean-square error of the result at each place, in per cent of the range: by so much the network "
+        "itself expects to be wrong.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One artifact before and after."""
+
+    before: Finding
+    after: Finding
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of all images."""
+
+    number: int
+    name: str
+    unchanged: bool
+    changes: list[Change]
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that the page says of one image; without ``after`` and maps where the image was left as it is."""
+
+    number: int
+    name: str
+    about: str
+    done: str
+    unchanged: bool
+    before: Picture
+    after: Picture | None
+    histogram: Histogram
+    histogram_after: Histogram | None
+    maps: list[Drawn]
+    changes: list[Change]
+
+
+class EnhancedPage:
+    """Collects results one by one, then writes the page; memory holds their numbers, not their pictures.
+
+    Args:
+        expected: how many images there may be: many make smaller pictures.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.page = Page("enhanced")
+        self.rows: list[Row] = []
+        self._picture_side, self._map_side = (800, 400) if expected <= MANY else (400, 200)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.page.__exit__(kind, error, trace)
+
+    def prepare(self, name: str, about: str, result: Result) -> Callable[[], None]:
+        """Judge and draw a result; of several frames the one that was judged is shown.
+
+        Args:
+            name: of the file, as text.
+            about: size and kind of the image, in a line.
+            result: as the `lowlight.Enhancer` gave it.
+
+        Returns:
+            What adds it to the page: to be called, before the next is prepared, once its file is written.
+        """
+        index, report = len(self.rows) + 1, result.report
+        unchanged = result.undamaged
+        before, after = findings(report["before"]), findings(report["after"])
+        changes = [Change(one, other) for one, other in zip(before, after, strict=True)]
+        shown = _frame(result, report.get("frame"))
+        display = display_of(shown.source, shown.value_range)
+        enhanced = None if unchanged else display_of(shown.image, shown.value_range)
+        rendered = self.page.render(
+            Card(
+                number=index,
+                name=name,
+                about=about,
+                done=_done(report),
+                unchanged=unchanged,
+                before=thumbnail(display, self._picture_side),
+                after=None if enhanced is None else thumbnail(enhanced, self._picture_side),
+                histogram=histogram(_luminance(display)),
+                histogram_after=None if enhanced is None else histogram(_luminance(enhanced)),
+                maps=[] if unchanged else self._maps(shown),
+                changes=changes,
+            )
+        )
+        row = Row(index, name, unchanged, changes)
+
+        def add() -> None:
+            self.page.keep(rendered)
+            self.rows.append(row)
+
+        return add
+
+    def write(self, path: str | Path, left_out: int = 0) -> Path:
+        """Write the page; ``left_out`` files were refused or skipped.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        return self.page.write(
+            path,
+            title="Enhancement report",
+            total=len(self.rows),
+            unchanged=sum(row.unchanged for row in self.rows),
+            left_out=left_out,
+            rows=self.rows,
+            heads=FACTORS,
+            terms=[*TERMS, *FACTORS],
+        )
+
+    def _maps(self, result: Result) -> list[Drawn]:
+        residual = result.residual if result.residual.ndim == 2 else result.residual.mean(axis=2)
+        return [
+            Drawn(factor_map(result.gain, self._map_side), "Gain", "How much brighter each place became."),
+            Drawn(
+                symmetric_map(100 * residual, self._map_side, "% of range"),
+                "Residual",
+                "What was taken away as noise and damage, or added.",
+            ),
+            Drawn(
+                sequential_map(100 * result.uncertainty, self._map_side, "% of range"),
+                "Uncertainty",
+                "How far from the truth the network expects to be.",
+            ),
+        ]
+
+
+def _frame(result: Result, index: int | None) -> Result:
+    """The result of one frame; that of an image without frames as it is."""
+    if index is None:
+        return result
+    predictions = result.predictions[index : index + 1]
+    return dataclasses.replace(result, source=result.source[index], frames=False, predictions=predictions)
+
+
+def _done(report: dict[str, Any]) -> str:
+    strengths = f"brightness {number(report['brightness'])}, denoise {number(report['denoise'])}"
+    error = report["expected_error"]
+    return strengths if error is None else f"{strengths}; expected error {number(100 * error)} % of range"
+
+
+def _luminance(display: NDArray[np.float32]) -> NDArray[np.float32]:
+    return display if display.ndim == 2 else display @ np.array(LUMA, np.float32)
