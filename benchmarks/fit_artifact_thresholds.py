@@ -319,7 +319,9 @@ def main() -> None:
         rows = list(csv.DictReader(stream))
     command = f"python benchmarks/fit_artifact_thresholds.py --per-modality {options.per_modality}"
     content = fit(rows, f"{command} --seed {options.seed}")
-    options.out.write_text(HEADER + yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None), encoding="utf-8")
+    options.out.write_text(
+        HEADER + yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None), encoding="utf-8"
+    )
     print(options.out.read_text(encoding="utf-8"))
 
 

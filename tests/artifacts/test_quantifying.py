@@ -72,7 +72,9 @@ def test_no_low_light_observation_is_judged_undamaged(astronaut, severity: str) 
     dark = np.asarray(LowLight(severity, seed=3)(planes))
     report = quantify(np.rint(np.moveaxis(dark, 0, -1) * 255).astype(np.uint8), (0, 255))
     assert not report.undamaged
-    assert report.severities["exposure"] in ("weak", "moderate", "strong")
+    # In a bright scene the mildest loss of light leaves a white point that others have by themselves.
+    expected = {"light": ("none", "weak"), "medium": ("weak", "moderate"), "heavy": ("moderate", "strong")}
+    assert report.severities["exposure"] in expected[severity]
 
 
 def test_depth_sign_and_direction_of_the_range_do_not_matter(plate) -> None:
@@ -120,7 +122,7 @@ def test_constant_and_tiny_images_get_reasons_and_no_verdict_of_health(shape: tu
     content = report.as_dict()
     assert json.loads(json.dumps(content)) == content
     assert content["mean"] == pytest.approx(value / 255, abs=1e-6)
-    assert not report.noise.sigma.value
+    assert (report.noise.sigma.value or 0) < 1e-6
     assert not report.impulses.ratio.value
 
 

@@ -31,8 +31,8 @@ MOST_ALIKE = 1
 LOWER, MIDDLE, UPPER, FIFTH = 5, 11, 18, 19
 SPREAD_OF_QUARTILES = 1.349
 # In robust standard deviations of 24 neighbours, which themselves err by a fifth: chance alone does not get there.
-FARTHEST_CHANCE = 6.5
-SMALLEST_STEP = 0.06
+FARTHEST_CHANCE = 7.5
+SMALLEST_STEP = 0.08
 PROBES = 2000
 # Below this share of pixels that would show an impulse, too few are seen to speak for the rest.
 SMALLEST_SIGHT = 0.03
