@@ -25,6 +25,7 @@ class EnhancementLoss(nn.Module):
         ssim: 1 - SSIM of the luminance, Gaussian window of sigma 1.5 (Wang et al. 2004), MONAI's SSIMLoss.
         perceptual: weight of `perceptual_loss`.
         low_frequency: absolute error of the block means of T(y) alone: the tone path must not lean on the residual.
+        low_frequency_log: mean over images of log10 of the mean squared error of the block means of T(y).
         likelihood: Gaussian negative log-likelihood of the actual error under the expected one; trains only the
             uncertainty (the error enters as a constant), so that it cannot trade fidelity for calibration.
         perceptual_loss: module of (output, truth), (B, 3, H, W) in [0, 1] -> scalar: `FeaturePerceptualLoss`, or
@@ -44,6 +45,7 @@ class EnhancementLoss(nn.Module):
         ssim: float = 0.2,
         perceptual: float = 0.05,
         low_frequency: float = 0.5,
+        low_frequency_log: float = 0.0,
         likelihood: float = 0.02,
         perceptual_loss: nn.Module | None = None,
         perceptual_share: float = 1.0,
@@ -58,6 +60,7 @@ class EnhancementLoss(nn.Module):
             "ssim": ssim,
             "perceptual": perceptual,
             "low_frequency": low_frequency,
+            "low_frequency_log": low_frequency_log,
             "likelihood": likelihood,
         }
         self.perceptual_loss, self.perceptual_share = perceptual_loss, perceptual_share
@@ -86,9 +89,10 @@ class EnhancementLoss(nn.Module):
         if self.weights["perceptual"] and self.perceptual_loss is not None:
             count = max(1, round(self.perceptual_share * len(truth)))
             terms["perceptual"] = self.perceptual_loss(shown[:count], truth[:count])
-        if self.weights["low_frequency"]:
-            toned = parts.enhanced - parts.residual
-            terms["low_frequency"] = functional.l1_loss(_block_means(toned), _block_means(truth))
+        if self.weights["low_frequency"] or self.weights["low_frequency_log"]:
+            brightness_error = _block_means(parts.enhanced - parts.residual) - _block_means(truth)
+            terms["low_frequency"] = brightness_error.abs().mean()
+            terms["low_frequency_log"] = torch.log10(brightness_error.square().mean((1, 2, 3)) + 1e-4).mean()
         if self.weights["likelihood"]:
             terms["likelihood"] = gaussian_likelihood(error.detach(), parts.log_error)
         self.terms = {name: float(value.detach()) for name, value in terms.items()}
