@@ -41,14 +41,14 @@ def test_the_cosines_are_orthonormal() -> None:
 def test_jpeg_shows_in_the_share_of_zeros(statistics: FrameStatistics) -> None:
     zeros = slice(2 * DETAIL, 4 * DETAIL)
     shares = [
-        float(statistics(frame_of(image))[:, zeros].mean())
+        float(statistics.measure(frame_of(image))[:, zeros].mean())
         for image in (noisy_scene(6), through_jpeg(noisy_scene(6), 90), through_jpeg(noisy_scene(6), 50))
     ]
     assert shares[0] < shares[1] < shares[2]
 
 
 def test_noise_shows_in_the_energies(statistics: FrameStatistics) -> None:
-    energies = [float(statistics(frame_of(noisy_scene(sigma)))[:, : 2 * DETAIL].mean()) for sigma in (1, 4, 16)]
+    energies = [float(statistics.measure(frame_of(noisy_scene(sigma)))[:, : 2 * DETAIL].mean()) for sigma in (1, 4, 16)]
     assert energies[0] < energies[1] < energies[2]
 
 
@@ -57,7 +57,7 @@ def test_frames_of_any_size_and_without_light_have_finite_statistics(
     statistics: FrameStatistics, shape: tuple[int, int]
 ) -> None:
     for value in (0.0, 0.5, 1.0):
-        found = statistics(torch.full((2, 3, *shape), value))
+        found = statistics(statistics.measure(torch.full((2, 3, *shape), value)))
         assert found.shape == (2, FrameStatistics.count)
         assert torch.isfinite(found).all()
 
@@ -66,19 +66,29 @@ def test_a_frame_is_judged_without_its_neighbours_even_in_training() -> None:
     statistics = FrameStatistics()
     statistics.train()
     for _ in range(5):
-        statistics(torch.rand(4, 3, 32, 32))
+        statistics(statistics.measure(torch.rand(4, 3, 32, 32)))
     statistics.eval()
     frames = torch.rand(2, 3, 40, 40)
-    torch.testing.assert_close(statistics(frames)[:1], statistics(frames[:1]))
+    alone, together = (statistics(statistics.measure(part)) for part in (frames[:1], frames))
+    torch.testing.assert_close(together[:1], alone)
 
 
-def test_training_learns_mean_and_spread() -> None:
+def dim_frames() -> torch.Tensor:
+    return torch.rand(8, 3, 32, 32) * torch.rand(8, 1, 1, 1)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_training_learns_mean_and_spread(at_once: bool) -> None:
     statistics = FrameStatistics()
     torch.manual_seed(0)
-    for _ in range(50):
-        statistics(torch.rand(8, 3, 32, 32) * torch.rand(8, 1, 1, 1))
+    seen = [statistics.measure(dim_frames()) for _ in range(50)]
+    if at_once:
+        statistics.learn(torch.cat(seen))
+    else:
+        for measured in seen:
+            statistics(measured)
     statistics.eval()
-    found = torch.cat([statistics(torch.rand(8, 3, 32, 32) * torch.rand(8, 1, 1, 1)) for _ in range(50)])
+    found = torch.cat([statistics(statistics.measure(dim_frames())) for _ in range(50)])
     assert float(found.mean(0).abs().max()) < 0.5
     energies = found[:, : 2 * DETAIL].std(0)
     assert float(energies.min()) > 0.5

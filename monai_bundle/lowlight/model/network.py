@@ -91,6 +91,9 @@ class TonePath(nn.Module):
     The picture says where the light is missing; the statistics, more than the scene, say how much of it. A head that
     leans on the picture learns the training images by heart.
 
+    `see` reduces a frame to that picture and those statistics, by no weights; `decide` does the rest. Frames that have
+    been seen once can so be decided on again and again.
+
     Args:
         size: side of the square grid of cells that it sees.
         widths: channels at size, size/2, size/4, ...
@@ -134,16 +137,26 @@ class TonePath(nn.Module):
             nn.Linear(FrameStatistics.count, HEAD_WIDTH), nn.SiLU(), nn.Linear(HEAD_WIDTH, HEAD_WIDTH), nn.SiLU()
         )
         self.dropout = nn.Dropout(dropout)
-        self.frame = nn.Sequential(
-            nn.Linear(2 * deepest + HEAD_WIDTH, HEAD_WIDTH), nn.SiLU(), nn.Linear(HEAD_WIDTH, deepest + 2)
-        )
+        decision = nn.Linear(HEAD_WIDTH, deepest + 2)
+        # Training starts near the middle of the ranges, where tanh still has a slope for every frame.
+        with torch.no_grad():
+            decision.weight[:2] *= 0.2
+        self.frame = nn.Sequential(nn.Linear(2 * deepest + HEAD_WIDTH, HEAD_WIDTH), nn.SiLU(), decision)
         self.local = nn.Sequential(Convolution(deepest, deepest), Convolution(deepest, 2, 1, activate=False))
 
     def forward(self, y: Tensor) -> Tensor:
         """Controls (B, 2, controls, controls) of g and c for the observation y (B, 3, H, W), black 0 and white 1."""
-        features = self.trunk(self._cells(y))
+        return self.decide(*self.see(y))
+
+    def see(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells (B, 6, size, size) and raw statistics (B, `FrameStatistics.count`) of observations y (B, 3, H, W)."""
+        return self._cells(y), self.statistics.measure(y)
+
+    def decide(self, cells: Tensor, statistics: Tensor) -> Tensor:
+        """Controls, as `forward`, from what `see` has seen."""
+        features = self.trunk(cells)
         summary = self.dropout(torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1))
-        frame = self.frame(torch.cat([summary, self.exposure(self.statistics(y))], dim=1))
+        frame = self.frame(torch.cat([summary, self.exposure(self.statistics(statistics))], dim=1))
         whole, context = frame[:, :2], frame[:, 2:]
         local = self.local(features + context[:, :, None, None])
         whole = self.middle + self.half_range * torch.tanh(whole)

@@ -39,7 +39,10 @@ def cosine_basis() -> Tensor:
 
 
 class FrameStatistics(nn.Module):
-    """Statistics of frames (B, 3, H, W), black 0 and white 1, standardised by what training has seen: (B, `count`).
+    """Statistics of frames, and what training has seen of them.
+
+    `measure` takes them from frames, which needs all pixels and no weights: they can be kept and used again. Calling
+    the module standardises such measurements (B, `count`) by the mean and spread of those seen in training.
 
     The running mean and spread are learned like those of a batch normalisation (Ioffe and Szegedy 2015) but are used in
     training as well, so that an image's statistics never depend on its neighbours in the batch.
@@ -63,21 +66,36 @@ class FrameStatistics(nn.Module):
         self.register_buffer("batches", torch.zeros(()))
 
     @torch.no_grad()
-    def forward(self, y: Tensor) -> Tensor:
-        """Nothing here is learned by gradient: the statistics of a frame are given."""
+    def measure(self, y: Tensor) -> Tensor:
+        """Raw statistics (B, `count`), float32, of frames (B, 3, H, W), black 0 and white 1, of any size."""
         with torch.autocast(y.device.type, enabled=False):
             y = y.float().clamp(0, 1)
-            statistics = torch.cat([self._blocks(y), self._brightness(y)], dim=1)
-            if self.training:
-                self._remember(statistics)
-            return ((statistics - self.mean) / (self.spread + 1e-2)).clamp(-LARGEST, LARGEST)
+            return torch.cat([self._blocks(y), self._brightness(y)], dim=1)
 
-    def _remember(self, statistics: Tensor) -> None:
+    @torch.no_grad()
+    def forward(self, measured: Tensor) -> Tensor:
+        """Measurements (B, `count`) in standard deviations from the mean, within +-`LARGEST`; in training they count.
+
+        Nothing here is learned by gradient: the statistics of a frame are given.
+        """
+        with torch.autocast(measured.device.type, enabled=False):
+            if self.training:
+                self._remember(measured)
+            return ((measured - self.mean) / (self.spread + 1e-2)).clamp(-LARGEST, LARGEST)
+
+    @torch.no_grad()
+    def learn(self, measured: Tensor) -> None:
+        """Take mean and spread from measurements (n, `count`) of all training frames at once, forgetting others."""
+        self.mean.copy_(measured.mean(0))
+        self.spread.copy_(measured.std(0, correction=0))
+        self.batches.fill_(self.memory)
+
+    def _remember(self, measured: Tensor) -> None:
         self.batches += 1
         # A true average at first, one that forgets later.
         share = torch.clamp(1 / self.batches, min=1 / self.memory)
-        deviation = (statistics - self.mean).square().mean(0)
-        self.mean.lerp_(statistics.mean(0), share)
+        deviation = (measured - self.mean).square().mean(0)
+        self.mean.lerp_(measured.mean(0), share)
         self.spread.copy_(torch.lerp(self.spread.square(), deviation, share).sqrt())
 
     def _blocks(self, y: Tensor) -> Tensor:
