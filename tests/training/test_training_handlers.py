@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
+from ignite.handlers import EMAHandler
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import IgniteMetricHandler, from_engine
 from torch import nn
@@ -24,6 +25,7 @@ from lowlight.model.network import DualPathNet
 from lowlight.training.handlers import (
     BestWeights,
     EpochCheckpoint,
+    Frozen,
     GradientClip,
     GroupedMetrics,
     LossTerms,
@@ -185,6 +187,30 @@ def test_no_step_is_longer_than_the_gradient_bound(items: list[dict[str, Any]]) 
 
     assert longest_step() > 0.25
     assert longest_step(lambda network: GradientClip(network, 0.25)) <= 0.25 + 1e-5
+
+
+def test_a_frozen_part_stays_bit_for_bit_as_it_is_and_so_does_its_average(items: list[dict[str, Any]]) -> None:
+    def trained(freeze: bool) -> tuple[set[str], set[str]]:
+        """Names of what a short training changes in the network, and in the average of the weights."""
+        torch.manual_seed(0)
+        network = DualPathNet(tone_size=16, tone_widths=(4, 8), denoise_widths=(4, 4), denoise_blocks=(1, 1))
+        before = {name: values.clone() for name, values in network.state_dict().items()}
+        ema = EMAHandler(network, momentum=0.3)
+        parts = [network.denoise] if freeze else [network.denoise, network.tone]
+        optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=0.01)
+        handlers = [ema, *([Frozen(network.tone, ema.ema_model.tone)] if freeze else [])]
+        loss = EnhancementLoss(perceptual=0)
+        trainer_of(network, items, handlers, epochs=3, loss_function=loss, optimizer=optimizer).run()
+        return tuple(
+            {name for name, values in state.items() if not torch.equal(values, before[name])}
+            for state in (network.state_dict(), ema.ema_model.state_dict())
+        )
+
+    for changed in trained(freeze=True):
+        assert changed
+        assert all(name.startswith("denoise.") for name in changed)
+    for changed in trained(freeze=False):
+        assert {"tone.statistics.mean", "tone.statistics.batches", "tone.frame.0.weight"} <= changed
 
 
 def test_the_terms_of_the_loss_are_published_as_means_over_the_epoch(items: list[dict[str, Any]]) -> None:

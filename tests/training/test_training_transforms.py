@@ -16,6 +16,7 @@ from lowlight.training.transforms import (
     Enhancedd,
     FixedLowLightd,
     LongestSided,
+    RandFramed,
     RandPatchd,
     RandTurnd,
     ThreeChannelsd,
@@ -35,6 +36,27 @@ def test_a_patch_is_square_and_stays_in_range(colour: torch.Tensor, size: int, w
     assert patch.shape == (3, size, size)
     assert patch.dtype == torch.float32
     assert 0 <= patch.min() <= patch.max() <= 1
+
+
+def test_frames_are_of_many_sizes_never_larger_than_the_image_and_turn_only_where_nothing_is_up(
+    colour: torch.Tensor,
+) -> None:
+    ramp = torch.linspace(0, 1, 200)[None, :, None].expand(1, 200, 300)
+    frame = RandFramed(["image", "ramp"], sizes=(64, 400)).set_random_state(seed=2)
+    found = [frame({"image": colour, "ramp": ramp, "modality": "xray"}) for _ in range(40)]
+    assert all(item["image"].shape[-2:] == item["ramp"].shape[-2:] for item in found)
+    longest = {max(item["image"].shape) for item in found}
+    assert len(longest) > 15
+    assert min(longest) >= 64
+    assert max(longest) == 300
+    for item in found:
+        assert 0 <= item["image"].min() <= item["image"].max() <= 1 + 1e-6
+        height, width = item["image"].shape[-2:]
+        assert 0.6 * 2 / 3 - 0.03 <= height / width <= 2 / 3 / 0.6 + 0.03
+        assert item["ramp"].mean(-1).diff().min() > 0
+        assert float(item["ramp"].max() - item["ramp"].min()) > 0.55
+    turned = [frame({"image": colour, "ramp": ramp, "modality": "natural"})["ramp"] for _ in range(40)]
+    assert sum(float(ramp.mean(-1).diff().min()) <= 0 for ramp in turned) > 5
 
 
 def test_a_crop_at_its_own_scale_is_a_turned_or_mirrored_part_of_the_image(colour: torch.Tensor) -> None:

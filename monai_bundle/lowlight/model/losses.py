@@ -71,9 +71,7 @@ class EnhancementLoss(nn.Module):
 
     def _total(self, prediction: Tensor, truth: Tensor) -> Tensor:
         parts = split_prediction(prediction.float())
-        # The display clips; a soft bound keeps a small gradient for what lies outside.
-        shown = parts.enhanced.clamp(0, 1)
-        shown = shown + 0.1 * (parts.enhanced - shown)
+        shown = _shown(parts.enhanced)
         error = shown - truth
         per_image = error.square().mean((1, 2, 3))
         terms = {"mse": per_image.mean()}
@@ -87,10 +85,40 @@ class EnhancementLoss(nn.Module):
             count = max(1, round(self.perceptual_share * len(truth)))
             terms["perceptual"] = self.perceptual_loss(shown[:count], truth[:count])
         if self.weights["low_frequency"]:
-            toned = parts.enhanced - parts.residual
-            terms["low_frequency"] = functional.l1_loss(_block_means(toned), _block_means(truth))
+            brightness_error = _block_means(parts.enhanced - parts.residual) - _block_means(truth)
+            terms["low_frequency"] = brightness_error.abs().mean()
         if self.weights["likelihood"]:
             terms["likelihood"] = gaussian_likelihood(error.detach(), parts.log_error)
+        self.terms = {name: float(value.detach()) for name, value in terms.items()}
+        return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+
+
+class ToneLoss(nn.Module):
+    """Error of brightness alone, for a tone path that is trained by itself: weighted sum of the terms below.
+
+    Args:
+        mse: mean squared error.
+        absolute: mean absolute error.
+        log_mse: mean over images of log10(MSE), so that an image that is nearly right still counts.
+
+    Call with area means (B, 3, h, w) of T(y) and of the truth, display space; returns a scalar. After each call `terms`
+    holds the unweighted terms as floats, for logs.
+    """
+
+    def __init__(self, mse: float = 4.0, absolute: float = 1.0, log_mse: float = 0.05) -> None:
+        super().__init__()
+        self.weights = {"mse": mse, "absolute": absolute, "log_mse": log_mse}
+        self.terms: dict[str, float] = {}
+
+    def forward(self, toned: Tensor, truth: Tensor) -> Tensor:
+        error = _shown(toned.float()) - truth.float()
+        per_image = error.square().mean((1, 2, 3))
+        # An image that is as near as 1e-4 (40 dB) is done: the logarithm must not pull at it any more.
+        terms = {
+            "mse": per_image.mean(),
+            "absolute": error.abs().mean(),
+            "log_mse": torch.log10(per_image + 1e-4).mean(),
+        }
         self.terms = {name: float(value.detach()) for name, value in terms.items()}
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
@@ -103,6 +131,12 @@ def gaussian_likelihood(error: Tensor, log_error: Tensor) -> Tensor:
     """
     square = error.square().mean(1, keepdim=True)
     return (0.5 * square * torch.exp(-2 * log_error) + log_error).mean() + 0.5 * math.log(2 * math.pi)
+
+
+def _shown(image: Tensor) -> Tensor:
+    """What a display clips to [0, 1], but with a small gradient left for what lies outside."""
+    clipped = image.clamp(0, 1)
+    return clipped + 0.1 * (image - clipped)
 
 
 def _block_means(image: Tensor) -> Tensor:

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lowlight.model.resampling import area_resize, spline_resize
+from lowlight.model.statistics import FrameStatistics
 from lowlight.model.tone import tone_curve
 
 NEGATIVE_SLOPE = 0.1
 LOG_ERROR_RANGE = (-7.0, 0.0)
 PREDICTION_CHANNELS = 9
+HEAD_WIDTH = 128
+"""Width of the layers in which the tone path decides the frame's gain and gamma."""
 
 
 class Prediction(NamedTuple):
@@ -83,12 +86,19 @@ def has_colour(y: Tensor) -> Tensor:
 
 
 class TonePath(nn.Module):
-    """Decides the exposure of a frame from a small picture of it.
+    """Decides the exposure of a frame from a small picture of it and from statistics of all its pixels.
+
+    The picture says where the light is missing; the statistics, more than the scene, say how much of it. A head that
+    leans on the picture learns the training images by heart.
+
+    `see` reduces a frame to that picture and those statistics, by no weights; `decide` does the rest. Frames that have
+    been seen once can so be decided on again and again.
 
     Args:
         size: side of the square grid of cells that it sees.
         widths: channels at size, size/2, size/4, ...
         blocks: residual blocks per level.
+        dropout: share of the picture's summary that is hidden from the head in training.
         controls: the maps are B-splines over controls x controls values.
         gain_range: bounds of g's frame-wide part. gamma_range: bounds of c's frame-wide part.
         local_gain: bound of the local deviation of g. local_gamma: that of c. They bound the maps' gradients too: a
@@ -104,6 +114,7 @@ class TonePath(nn.Module):
         size: int,
         widths: Sequence[int],
         blocks: int,
+        dropout: float,
         controls: int,
         gain_range: tuple[float, float],
         gamma_range: tuple[float, float],
@@ -121,15 +132,31 @@ class TonePath(nn.Module):
             levels += [Convolution(fine, coarse, kernel_size=2, strides=2), _residual_blocks(coarse, blocks)]
         self.trunk = nn.Sequential(*levels)
         deepest = widths[-1]
-        self.frame = nn.Sequential(
-            nn.Linear(2 * deepest, 2 * deepest), nn.LeakyReLU(NEGATIVE_SLOPE), nn.Linear(2 * deepest, deepest + 2)
+        self.statistics = FrameStatistics()
+        self.exposure = nn.Sequential(
+            nn.Linear(FrameStatistics.count, HEAD_WIDTH), nn.SiLU(), nn.Linear(HEAD_WIDTH, HEAD_WIDTH), nn.SiLU()
         )
+        self.dropout = nn.Dropout(dropout)
+        decision = nn.Linear(HEAD_WIDTH, deepest + 2)
+        # Training starts near the middle of the ranges, where tanh still has a slope for every frame.
+        with torch.no_grad():
+            decision.weight[:2] *= 0.2
+        self.frame = nn.Sequential(nn.Linear(2 * deepest + HEAD_WIDTH, HEAD_WIDTH), nn.SiLU(), decision)
         self.local = nn.Sequential(Convolution(deepest, deepest), Convolution(deepest, 2, 1, activate=False))
 
     def forward(self, y: Tensor) -> Tensor:
         """Controls (B, 2, controls, controls) of g and c for the observation y (B, 3, H, W), black 0 and white 1."""
-        features = self.trunk(self._cells(y))
-        frame = self.frame(torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1))
+        return self.decide(*self.see(y))
+
+    def see(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells (B, 6, size, size) and raw statistics (B, `FrameStatistics.count`) of observations y (B, 3, H, W)."""
+        return self._cells(y), self.statistics.measure(y)
+
+    def decide(self, cells: Tensor, statistics: Tensor) -> Tensor:
+        """Controls, as `forward`, from what `see` has seen."""
+        features = self.trunk(cells)
+        summary = self.dropout(torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1))
+        frame = self.frame(torch.cat([summary, self.exposure(self.statistics(statistics))], dim=1))
         whole, context = frame[:, :2], frame[:, 2:]
         local = self.local(features + context[:, :, None, None])
         whole = self.middle + self.half_range * torch.tanh(whole)
@@ -224,7 +251,7 @@ class DualPathNet(nn.Module):
     Args:
         spatial_dims: 2; other values are refused.
         in_channels: 3; grey images are given as three equal channels.
-        tone_size, tone_widths, tone_blocks, tone_controls: see `TonePath`.
+        tone_size, tone_widths, tone_blocks, tone_dropout, tone_controls: see `TonePath`.
         gain_range, gamma_range, local_gain, local_gamma: bounds of the maps (natural logarithms), see `TonePath`.
         denoise_widths, denoise_blocks, residual_bound: see `DenoisePath`.
 
@@ -238,9 +265,10 @@ class DualPathNet(nn.Module):
         self,
         spatial_dims: int = 2,
         in_channels: int = 3,
-        tone_size: int = 64,
-        tone_widths: Sequence[int] = (24, 32, 48, 64),
+        tone_size: int = 32,
+        tone_widths: Sequence[int] = (16, 32, 64),
         tone_blocks: int = 1,
+        tone_dropout: float = 0.1,
         tone_controls: int = 8,
         gain_range: Sequence[float] = (-0.5, 3.0),
         gamma_range: Sequence[float] = (-1.3, 0.5),
@@ -254,7 +282,8 @@ class DualPathNet(nn.Module):
         if spatial_dims != 2 or in_channels != 3:
             raise ValueError(f"DualPathNet works on 2-D frames of 3 channels, not {spatial_dims}-D of {in_channels}")
         gain, gamma = (float(gain_range[0]), float(gain_range[1])), (float(gamma_range[0]), float(gamma_range[1]))
-        self.tone = TonePath(tone_size, tone_widths, tone_blocks, tone_controls, gain, gamma, local_gain, local_gamma)
+        tone_bounds = (gain, gamma, local_gain, local_gamma)
+        self.tone = TonePath(tone_size, tone_widths, tone_blocks, tone_dropout, tone_controls, *tone_bounds)
         self.denoise = DenoisePath(denoise_widths, denoise_blocks, residual_bound)
 
     def forward(self, y: Tensor) -> Tensor:

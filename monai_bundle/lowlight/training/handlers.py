@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from lowlight.errors import InputError
 from lowlight.imaging import atomic_path
-from lowlight.model.losses import EnhancementLoss
+from lowlight.model.losses import EnhancementLoss, ToneLoss
 from lowlight.model.metrics import PSNR, SSIM, PairMetric
 
 logger = logging.getLogger(__name__)
@@ -162,10 +162,39 @@ class GradientClip:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.largest_norm)
 
 
-class LossTerms:
-    """Log the mean of each term of an `EnhancementLoss` per epoch, as metrics of the trainer."""
+class Frozen:
+    """Keep a part of the network as it is: no gradients, no dropout, no running statistics, throughout the training.
 
-    def __init__(self, loss: EnhancementLoss) -> None:
+    Args:
+        part: the module, `$network.tone` say. The optimizer must not be given its parameters.
+        averaged: the same part of the moving average of the weights, `$ema.ema_model.tone` say. An average of equal
+            numbers is not quite that number: it is set right after each iteration. None: there is no average.
+    """
+
+    def __init__(self, part: nn.Module, averaged: nn.Module | None = None) -> None:
+        self.part, self.averaged = part, averaged
+
+    def attach(self, engine: Engine) -> None:
+        """Act from now on; the handler of the moving average must be attached before."""
+        self.part.requires_grad_(False)
+        # MONAI's trainer puts the whole network into training mode inside an iteration, with no event behind it.
+        self.part.register_forward_pre_hook(_evaluate)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Set the averaged part right."""
+        if self.averaged is not None:
+            self.averaged.load_state_dict(self.part.state_dict())
+
+
+def _evaluate(part: nn.Module, inputs: Any) -> None:
+    part.eval()
+
+
+class LossTerms:
+    """Log the mean of each term of an `EnhancementLoss` or `ToneLoss` per epoch, as metrics of the trainer."""
+
+    def __init__(self, loss: EnhancementLoss | ToneLoss) -> None:
         self.loss = loss
         self.sums: dict[str, float] = defaultdict(float)
         self.count = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,13 @@ def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Antialiased bilinear resize of (C, H, W); values stay in their range."""
     plain = torch.as_tensor(image)[None]
     return functional.interpolate(plain, size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def _at_most(image: Tensor, size: int) -> Tensor:
+    """The image (C, H, W), scaled down where its longer side has more than `size` pixels."""
+    height, width = image.shape[-2:]
+    scale = size / max(height, width)
+    return image if scale >= 1 else _resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 class RandPatchd(RandomizableTransform, MapTransform):
@@ -61,6 +68,57 @@ class RandPatchd(RandomizableTransform, MapTransform):
         return item
 
 
+class RandFramed(Randomizable, MapTransform):
+    """A frame as another camera might have framed it: cropped a little, mirrored, turned, of another size.
+
+    For the tone path, which decides from whole frames, of whatever size a user brings.
+
+    Args:
+        keys: images (C, H, W), all of one size; framed alike.
+        sizes: smallest and largest length in pixels of the longer side, drawn evenly. Frames are never scaled up.
+        crop_probability: share of frames that are cropped, each side by itself.
+        least_share: least share of a side that a crop keeps.
+        turned: modalities of which half are turned by a random number of quarter turns: those that have no way up.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        sizes: tuple[int, int] = (160, 448),
+        crop_probability: float = 0.7,
+        least_share: float = 0.6,
+        turned: Sequence[str] = ("dermatology", "natural", "endoscopy"),
+    ) -> None:
+        super().__init__(keys)
+        self.sizes, self.crop_probability, self.least_share = sizes, crop_probability, least_share
+        self.turned = tuple(turned)
+
+    def randomize(self, data: Any = None) -> None:
+        self.cropped = self.R.random() < self.crop_probability
+        self.shares, self.places = self.R.uniform(self.least_share, 1, 2), self.R.random(2)
+        self.mirrored = self.R.random() < 0.5
+        self.turns = int(self.R.randint(4)) if self.R.random() < 0.5 else 0
+        self.size = int(self.R.randint(self.sizes[0], self.sizes[1] + 1))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        item = dict(data)
+        self.randomize()
+        turns = self.turns if item.get("modality") in self.turned else 0
+        for key in self.key_iterator(item):
+            image = self._crop(torch.as_tensor(item[key])) if self.cropped else torch.as_tensor(item[key])
+            image = torch.flip(image, (-1,)) if self.mirrored else image
+            item[key] = _at_most(torch.rot90(image, turns, (-2, -1)), self.size).contiguous()
+        return item
+
+    def _crop(self, image: Tensor) -> Tensor:
+        kept = [max(1, int(share * side)) for share, side in zip(self.shares, image.shape[-2:], strict=True)]
+        first = [
+            int(place * (side - length + 1))
+            for place, side, length in zip(self.places, image.shape[-2:], kept, strict=True)
+        ]
+        return image[..., first[0] : first[0] + kept[0], first[1] : first[1] + kept[1]]
+
+
 class LongestSided(MapTransform):
     """Scale images (C, H, W) down so that the longer side has at most `size` pixels; smaller ones stay."""
 
@@ -71,10 +129,7 @@ class LongestSided(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         item = dict(data)
         for key in self.key_iterator(item):
-            height, width = item[key].shape[-2:]
-            scale = self.size / max(height, width)
-            if scale < 1:
-                item[key] = _resize(item[key], (max(1, round(height * scale)), max(1, round(width * scale))))
+            item[key] = _at_most(item[key], self.size)
         return item
 
 

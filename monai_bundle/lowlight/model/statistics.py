@@ -1,0 +1,128 @@
+"""Numbers about a whole frame that tell how it was exposed, whatever it shows.
+
+How dark an image is says little about how dark it should be: a lung and a night look alike. Noise, blur and JPEG say
+more, because they came with the exposure and not with the scene. Coefficients of the 8 x 8 discrete cosine transform on
+JPEG's own grid carry all three: which of them JPEG rounded to zero, how much energy is left at high frequencies, and
+how that differs between dark and bright blocks (photon noise grows with the signal, an amplifier's does not).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lowlight.model.resampling import area_resize
+
+BLOCK = 8
+"""Side of JPEG's blocks in pixels (ITU-T T.81, A.3.3)."""
+
+LEVELS = 255.0
+"""Grey levels from black to white in which the coefficients are counted: those of an 8-bit file."""
+
+GRID = 64
+"""Side of the grid of means whose quantiles describe the distribution of brightness."""
+
+QUANTILES = 33
+LARGEST = 4.0
+"""Bound of a standardised statistic, in standard deviations: an odd frame must not throw the tone off."""
+
+
+def cosine_basis() -> Tensor:
+    """Orthonormal two-dimensional cosines (64, 1, 8, 8): entry 8 u + v has frequencies u down and v across."""
+    positions, frequencies = torch.arange(BLOCK)[None, :], torch.arange(BLOCK)[:, None]
+    rows = torch.cos(math.pi * (2 * positions + 1) * frequencies / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
+    rows[0] = math.sqrt(1 / BLOCK)
+    return torch.einsum("ux,vy->uvxy", rows, rows).reshape(BLOCK * BLOCK, 1, BLOCK, BLOCK)
+
+
+class FrameStatistics(nn.Module):
+    """Statistics of frames, and what training has seen of them.
+
+    `measure` takes them from frames, which needs all pixels and no weights: they can be kept and used again. Calling
+    the module standardises such measurements (B, `count`) by the mean and spread of those seen in training.
+
+    The running mean and spread are learned like those of a batch normalisation (Ioffe and Szegedy 2015) but are used in
+    training as well, so that an image's statistics never depend on its neighbours in the batch.
+
+    Args:
+        memory: how many batches the running mean and spread remember.
+    """
+
+    count = 4 * (BLOCK * BLOCK - 1) + 4 + QUANTILES
+    basis: Tensor
+    mean: Tensor
+    spread: Tensor
+    batches: Tensor
+
+    def __init__(self, memory: int = 1000) -> None:
+        super().__init__()
+        self.memory = memory
+        self.register_buffer("basis", cosine_basis() * LEVELS, persistent=False)
+        self.register_buffer("mean", torch.zeros(self.count))
+        self.register_buffer("spread", torch.ones(self.count))
+        self.register_buffer("batches", torch.zeros(()))
+
+    @torch.no_grad()
+    def measure(self, y: Tensor) -> Tensor:
+        """Raw statistics (B, `count`), float32, of frames (B, 3, H, W), black 0 and white 1, of any size."""
+        with torch.autocast(y.device.type, enabled=False):
+            y = y.float().clamp(0, 1)
+            return torch.cat([self._blocks(y), self._brightness(y)], dim=1)
+
+    @torch.no_grad()
+    def forward(self, measured: Tensor) -> Tensor:
+        """Measurements (B, `count`) in standard deviations from the mean, within +-`LARGEST`; in training they count.
+
+        Nothing here is learned by gradient: the statistics of a frame are given.
+        """
+        with torch.autocast(measured.device.type, enabled=False):
+            if self.training:
+                self._remember(measured)
+            return ((measured - self.mean) / (self.spread + 1e-2)).clamp(-LARGEST, LARGEST)
+
+    @torch.no_grad()
+    def learn(self, measured: Tensor) -> None:
+        """Take mean and spread from measurements (n, `count`) of all training frames at once, forgetting others."""
+        self.mean.copy_(measured.mean(0))
+        self.spread.copy_(measured.std(0, correction=0))
+        self.batches.fill_(self.memory)
+
+    def _remember(self, measured: Tensor) -> None:
+        self.batches += 1
+        # A true average at first, one that forgets later.
+        share = torch.clamp(1 / self.batches, min=1 / self.memory)
+        deviation = (measured - self.mean).square().mean(0)
+        self.mean.lerp_(measured.mean(0), share)
+        self.spread.copy_(torch.lerp(self.spread.square(), deviation, share).sqrt())
+
+    def _blocks(self, y: Tensor) -> Tensor:
+        # JPEG rounds the luma of Rec. 601 (ITU-T T.871), so that is where its zeros are.
+        luma = 0.299 * y[:, :1] + 0.587 * y[:, 1:2] + 0.114 * y[:, 2:]
+        missing = [max(0, BLOCK - side) for side in (y.shape[-1], y.shape[-2])]
+        if any(missing):
+            luma = functional.pad(luma, (0, missing[0], 0, missing[1]), mode="replicate")
+        coefficients = functional.conv2d(luma, self.basis, stride=BLOCK).flatten(2)
+        level, detail = coefficients[:, :1] / (BLOCK * LEVELS), coefficients[:, 1:]
+        energy = torch.log(detail.square() + 0.25) / 8
+        zero = (detail.abs() < 1).to(y.dtype)
+        # A black surround belongs to no exposure.
+        lit = (level > 0.01).to(y.dtype)
+        middle = _average(level, lit)[..., None]
+        dark, bright = lit * (level < middle).to(y.dtype), lit * (level >= middle).to(y.dtype)
+        parts = [_average(values, part) for values in (energy, zero) for part in (dark, bright)]
+        parts += [_average(level, dark), _average(level, bright), lit.mean(-1), dark.mean(-1)]
+        return torch.cat(parts, dim=1)
+
+    def _brightness(self, y: Tensor) -> Tensor:
+        means = area_resize(y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
+        ordered = means.sort(dim=1).values
+        places = torch.linspace(0, GRID * GRID - 1, QUANTILES, device=y.device).round().long()
+        return torch.sqrt(ordered[:, places].clamp(min=0) + 1e-4)
+
+
+def _average(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of (B, C, n) over n with weights (B, 1, n); 0 where there is no weight."""
+    return (values * weights).sum(-1) / (weights.sum(-1) + 1e-3)

@@ -1,0 +1,50 @@
+"""The two stages, tone.yaml and denoise.yaml, one after the other as a user runs them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from bundle_runs import TRAINING, monai_bundle, run
+
+from lowlight.model.network import DualPathNet
+
+
+def weights(file: Path) -> dict[str, torch.Tensor]:
+    """The state dict in a model.pt of the shipped architecture."""
+    state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    DualPathNet().load_state_dict(state)
+    assert all(bool(tensor.isfinite().all()) for tensor in state.values())
+    return state
+
+
+def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: Path, tmp_path: Path) -> None:
+    def stage(name: str, *options: str | Path) -> str:
+        command = monai_bundle("training", "--config_file", f"['configs/train.yaml','configs/{name}.yaml']")
+        command += ["--dataset_dir", images, "--output_dir", tmp_path / name, *TRAINING, *options]
+        return run(command, tmp_path / "log.txt").succeeded()
+
+    simulating = ("--observations", "12", "--frame_sizes", "[48,64]", "--num_workers", "1")
+    output = stage("tone", *simulating, "--max_epochs", "1")
+    assert "12 of 12 observations simulated." in output
+    assert "loss_log_mse" in output
+    assert len(re.findall(r"Epoch\[\d+\] Metrics -- .*val_psnr", output)) == 1
+    first = weights(tmp_path / "tone" / "model.pt")
+
+    output = stage("tone", *simulating, "--max_epochs", "2")
+    assert "checkpoint_epoch=1.pt: 1 of 2 epochs are done." in output
+    assert [path.name for path in (tmp_path / "tone").glob("checkpoint*")] == ["checkpoint_epoch=2.pt"]
+    state = torch.load(tmp_path / "tone" / "checkpoint_epoch=2.pt", map_location="cpu", weights_only=True)
+    changed = {name for name in first if not torch.equal(first[name], state["network"][name])}
+    trained = {f"tone.{name}" for name, _ in DualPathNet().tone.named_parameters()}
+    # Two iterations at a rate that is still warming up move most weights, not all.
+    assert changed <= trained
+    assert len(changed) > len(trained) / 2
+    tone = weights(tmp_path / "tone" / "model.pt")
+
+    stage("denoise", "--initial_weights", tmp_path / "tone" / "model.pt", "--max_epochs", "2")
+    state = torch.load(tmp_path / "denoise" / "checkpoint_epoch=2.pt", map_location="cpu", weights_only=True)
+    for found in (weights(tmp_path / "denoise" / "model.pt"), state["network"], state["averaged"]):
+        assert all(torch.equal(found[name], tone[name]) for name in tone if name.startswith("tone."))
+    assert any(not torch.equal(state["network"][name], tone[name]) for name in tone if name.startswith("denoise."))

@@ -1,0 +1,95 @@
+"""What the tone path is told about a whole frame besides its picture."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lowlight.model.statistics import BLOCK, FrameStatistics, cosine_basis
+
+DETAIL = BLOCK * BLOCK - 1
+
+
+@pytest.fixture
+def statistics() -> FrameStatistics:
+    return FrameStatistics().eval()
+
+
+def frame_of(grey: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(grey.astype(np.float32) / 255)[None, None].expand(1, 3, -1, -1)
+
+
+def noisy_scene(sigma: float) -> np.ndarray:
+    random = np.random.RandomState(0)
+    ramp = np.linspace(40, 200, 96)[None, :] * np.ones((96, 1))
+    return np.clip(ramp + random.normal(0, sigma, ramp.shape), 0, 255).round().astype(np.uint8)
+
+
+def through_jpeg(grey: np.ndarray, quality: int) -> np.ndarray:
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream))
+
+
+def test_the_cosines_are_orthonormal() -> None:
+    basis = cosine_basis().reshape(BLOCK * BLOCK, -1)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(BLOCK * BLOCK), atol=1e-5, rtol=0)
+
+
+def test_jpeg_shows_in_the_share_of_zeros(statistics: FrameStatistics) -> None:
+    zeros = slice(2 * DETAIL, 4 * DETAIL)
+    shares = [
+        float(statistics.measure(frame_of(image))[:, zeros].mean())
+        for image in (noisy_scene(6), through_jpeg(noisy_scene(6), 90), through_jpeg(noisy_scene(6), 50))
+    ]
+    assert shares[0] < shares[1] < shares[2]
+
+
+def test_noise_shows_in_the_energies(statistics: FrameStatistics) -> None:
+    energies = [float(statistics.measure(frame_of(noisy_scene(sigma)))[:, : 2 * DETAIL].mean()) for sigma in (1, 4, 16)]
+    assert energies[0] < energies[1] < energies[2]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (8, 8), (70, 41)])
+def test_frames_of_any_size_and_without_light_have_finite_statistics(
+    statistics: FrameStatistics, shape: tuple[int, int]
+) -> None:
+    for value in (0.0, 0.5, 1.0):
+        found = statistics(statistics.measure(torch.full((2, 3, *shape), value)))
+        assert found.shape == (2, FrameStatistics.count)
+        assert torch.isfinite(found).all()
+
+
+def test_a_frame_is_judged_without_its_neighbours_even_in_training() -> None:
+    statistics = FrameStatistics()
+    statistics.train()
+    for _ in range(5):
+        statistics(statistics.measure(torch.rand(4, 3, 32, 32)))
+    statistics.eval()
+    frames = torch.rand(2, 3, 40, 40)
+    alone, together = (statistics(statistics.measure(part)) for part in (frames[:1], frames))
+    torch.testing.assert_close(together[:1], alone)
+
+
+def dim_frames() -> torch.Tensor:
+    return torch.rand(8, 3, 32, 32) * torch.rand(8, 1, 1, 1)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_training_learns_mean_and_spread(at_once: bool) -> None:
+    statistics = FrameStatistics()
+    torch.manual_seed(0)
+    seen = [statistics.measure(dim_frames()) for _ in range(50)]
+    if at_once:
+        statistics.learn(torch.cat(seen))
+    else:
+        for measured in seen:
+            statistics(measured)
+    statistics.eval()
+    found = torch.cat([statistics(statistics.measure(dim_frames())) for _ in range(50)])
+    assert float(found.mean(0).abs().max()) < 0.5
+    energies = found[:, : 2 * DETAIL].std(0)
+    assert float(energies.min()) > 0.5
+    assert float(energies.max()) < 1.5
