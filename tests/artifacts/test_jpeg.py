@@ -40,6 +40,18 @@ def test_quality_of_a_dark_colour_image(quality: int) -> None:
     assert estimate_jpeg(coded(dark, quality)[0]).quality.value == pytest.approx(quality, abs=2)
 
 
+def test_colours_that_clip_do_not_hide_the_quality() -> None:
+    random = np.random.default_rng(0)
+    dark = 0.12 * data.astronaut()[:256, :256] + 12 * random.standard_normal((256, 256, 3))
+    with io.BytesIO() as file:
+        Image.fromarray(np.clip(dark, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=50)
+        levels = np.asarray(Image.open(file))
+    luminance = levels.astype(np.float32) @ np.float32([0.299, 0.587, 0.114]) / 255
+    unclipped = ((levels > 0) & (levels < 255)).all(2)
+    assert unclipped.mean() < 0.9
+    assert estimate_jpeg(luminance, unclipped=unclipped).quality.value == pytest.approx(50, abs=2)
+
+
 def test_a_grid_that_was_cut_is_found(photograph: np.ndarray) -> None:
     cut = coded(photograph, 60)[0][3:, 5:]
     found = estimate_jpeg(cut)

@@ -76,6 +76,7 @@ def estimate_jpeg(
     luminance: NDArray[np.floating],
     valid: NDArray[np.bool_] | None = None,
     tables: Mapping[int, Sequence[int]] | None = None,
+    unclipped: NDArray[np.bool_] | None = None,
 ) -> Jpeg:
     """How much JPEG damaged an image.
 
@@ -85,6 +86,8 @@ def estimate_jpeg(
         valid: (H, W), False where pixels are not to be judged; a block counts if all of it is valid.
         tables: the file's quantisation tables by number, 64 steps each, row by row (Pillow's ``Image.quantization``);
             number 0 is that of the luminance. The nearest table of libjpeg gives the quality.
+        unclipped: (H, W), of colour: True where no channel is at 0 or 1. A clipped channel moves the luminance off the
+            lattice without showing in it; where all blocks together carry no trace, those without one are asked alone.
 
     Returns:
         Blockiness and quality. The grid may start anywhere, as after cropping; one that starts at the corner is
@@ -97,6 +100,8 @@ def estimate_jpeg(
     if quality is not None:
         return Jpeg(_blockiness(steps, (0, 0)), Measurement(quality, "quality"), "file")
     found, corner = _quality_of_pixels(levels, judged, steps)
+    if not found.measurable and unclipped is not None:
+        found, corner = _quality_of_pixels(levels, judged & unclipped, steps)
     return Jpeg(_blockiness(steps, corner), found, "pixels")
 
 
