@@ -93,3 +93,13 @@ def test_training_learns_mean_and_spread(at_once: bool) -> None:
     energies = found[:, : 2 * DETAIL].std(0)
     assert float(energies.min()) > 0.5
     assert float(energies.max()) < 1.5
+
+
+def test_mean_and_spread_stay_once_they_are_learned() -> None:
+    statistics = FrameStatistics(memory=3)
+    for _ in range(3):
+        statistics(statistics.measure(torch.rand(4, 3, 32, 32)))
+    mean, spread = statistics.mean.clone(), statistics.spread.clone()
+    statistics(statistics.measure(torch.rand(4, 3, 32, 32) / 10))
+    assert torch.equal(statistics.mean, mean)
+    assert torch.equal(statistics.spread, spread)

@@ -50,7 +50,7 @@ _NOISE_DOUBT = 0.15  # relative error of a noise variance that was estimated
 _ROUNDING = 1 / 12 / 255**2
 _LEAST_SPREAD, _LARGEST_SPREAD = 0.45, 0.55  # px, and share of the width: a wider posterior says nothing
 # Noise that impulses or compression coloured breaks the law, and would pass for detail that no blur has touched. Beyond
-# these lie 1 in 12 undamaged images and 6 in 7 of those with every damage at once.
+# these lie 1 in 12 undamaged images and 6 in 7 of those with every damage at medium severity.
 _LARGEST_MISFIT = 15.0
 _SMALLEST_EXPONENT = 1.4
 _FEWEST_PLACES = 100
@@ -94,9 +94,11 @@ def estimate_blur(
         impulses or compression coloured.
 
     Example:
-        >>> scene = np.cumsum(np.random.default_rng(0).standard_normal((256, 256)), axis=1)
-        >>> estimate_blur(np.full((64, 64), 0.5)).width.reason
-        'no structure stands out from the noise'
+        >>> from scipy.ndimage import gaussian_filter
+        >>> from skimage.data import camera
+        >>> blur = estimate_blur(gaussian_filter(camera() / 255, 2.0))
+        >>> f"{blur.width.value:.0f} {blur.width.unit}, {blur.kind}"
+        '2 px, defocus'
     """
     pixels = np.asarray(luminance, np.float32)
     if min(pixels.shape) < SMALLEST_SIDE:

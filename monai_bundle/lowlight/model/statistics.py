@@ -44,11 +44,12 @@ class FrameStatistics(nn.Module):
     `measure` takes them from frames, which needs all pixels and no weights: they can be kept and used again. Calling
     the module standardises such measurements (B, `count`) by the mean and spread of those seen in training.
 
-    The running mean and spread are learned like those of a batch normalisation (Ioffe and Szegedy 2015) but are used in
-    training as well, so that an image's statistics never depend on its neighbours in the batch.
+    Mean and spread are learned from the first batches and used in training as well as after it, so that an image's
+    statistics never depend on its neighbours in the batch, as they do in batch normalisation (Ioffe and Szegedy 2015).
 
     Args:
-        memory: how many batches the running mean and spread remember.
+        memory: how many batches the mean and spread are learned from; then they stay, since weights that were trained
+            with them would be off with others.
     """
 
     count = 4 * (BLOCK * BLOCK - 1) + 4 + QUANTILES
@@ -91,9 +92,10 @@ class FrameStatistics(nn.Module):
         self.batches.fill_(self.memory)
 
     def _remember(self, measured: Tensor) -> None:
+        if self.batches >= self.memory:
+            return
         self.batches += 1
-        # A true average at first, one that forgets later.
-        share = torch.clamp(1 / self.batches, min=1 / self.memory)
+        share = 1 / self.batches
         deviation = (measured - self.mean).square().mean(0)
         self.mean.lerp_(measured.mean(0), share)
         self.spread.copy_(torch.lerp(self.spread.square(), deviation, share).sqrt())
