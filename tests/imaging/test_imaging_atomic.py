@@ -183,7 +183,9 @@ def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
 def test_ctrl_c_while_writing_leaves_whole_files_only(tmp_path: Path) -> None:
     # A process that writes result after result is interrupted; whatever bears a final name can be read.
     script = (
-        "import itertools, sys\n"
+        "import itertools, signal, sys\n"
+        # Whoever runs the tests in the background may have told all children to ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from lowlight.imaging import read, write\n"
         "image = read(sys.argv[1])\n"
         "for number in itertools.count():\n"
