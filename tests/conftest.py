@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and their child processes with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests share a small machine: libraries that spin up a thread a core would slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
