@@ -139,12 +139,18 @@ def quantify(
     if valid is None:
         border = uniform_border(luminance)
         valid = ~border if border.any() else None
-    noise = estimate_noise(luminance, valid)
+    # Impulses are neither noise nor fine structure: they are found first, and the others pass them over.
+    impulses = estimate_impulses(display, valid)
+    intact = valid
+    if impulses.mask.any():
+        intact = ~impulses.mask if valid is None else valid & ~impulses.mask
+    noise = estimate_noise(luminance, valid, impulses.mask)
+    unclipped = None if display.ndim == 2 else np.all((display > 0) & (display < 1), axis=2)
     parts = (
         noise,
-        estimate_impulses(display, valid),
-        estimate_blur(luminance, valid, noise),
-        estimate_jpeg(coded, valid, tables),
+        impulses,
+        estimate_blur(luminance, intact, noise),
+        estimate_jpeg(coded, valid, tables, unclipped),
         measure_exposure(luminance, valid),
     )
     numbers = _numbers(*parts)

@@ -89,6 +89,8 @@ def enhance(
                     frames=image.frames,
                     progress=progress,
                     force=force,
+                    valid=image.valid,
+                    tables=image.quantisation,
                 )
                 line = f"{found.path}: judged undamaged, left unchanged" if result.undamaged else ""
                 written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from lowlight.bundle import bundle_root
 from lowlight.enhance.inferer import Progress
-from lowlight.enhance.judging import judge_beforehand
+from lowlight.enhance.judging import Subject, judge_beforehand
 from lowlight.enhance.loading import ModelIdentity, load_engine
 from lowlight.enhance.pixels import check_image, resolve_range, to_display
 from lowlight.enhance.result import FramePrediction, Result
@@ -57,6 +58,8 @@ class Enhancer:
         frames: bool = False,
         progress: Progress | None = None,
         force: bool = False,
+        valid: NDArray[np.bool_] | None = None,
+        tables: Mapping[int, Sequence[int]] | None = None,
     ) -> Result:
         """Enhance one image, or frames that belong together, unless it needs nothing.
 
@@ -73,6 +76,10 @@ class Enhancer:
             frames: the first axis is time or slices; the tone is decided once for all of them.
             progress: called with (parts done, parts in all).
             force: enhance, whatever the image is judged to be.
+            valid: bool, shape of `image` without its channels, False where a pixel is padding and not to be judged;
+                None: all but a uniform border.
+            tables: quantisation tables of the JPEG file that the image comes from (Pillow's ``Image.quantization``):
+                they tell its quality where the pixels no longer do.
 
         Raises:
             InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
@@ -88,7 +95,10 @@ class Enhancer:
         mask = None if mask is None else np.asarray(mask, bool)
         if mask is not None and mask.shape != (image.shape[1:3] if frames else image.shape[:2]):
             raise InputError("mask", f"its shape is {mask.shape}", "it must have the height and width of the image")
-        judged = judge_beforehand(image, black_white, frames, brightness, denoise, force)
+        if valid is not None and valid.shape != image.shape[: 3 if frames else 2]:
+            raise InputError("valid", f"its shape is {valid.shape}", "it must be the image's, without channels")
+        subject = Subject(image, black_white, frames, valid, tables)
+        judged = judge_beforehand(subject, brightness, denoise, force)
         undamaged = judged is not None and judged.undamaged
         if undamaged:
             strength = {"brightness": 0.0, "denoise": 0.0}
@@ -106,6 +116,8 @@ class Enhancer:
             predictions=predictions,
             mask=mask,
             judged=judged,
+            valid=valid,
+            tables=tables,
             undamaged=undamaged,
             derivation=self.model.unchanged if undamaged else self.model.derivation(**strength),
             facts={

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -26,30 +28,49 @@ class Judgement:
     artifacts: ArtifactReport
 
 
-def examine(frame: NDArray[Any], value_range: tuple[float, float]) -> ArtifactReport:
-    """What is wrong with one frame, see `lowlight.artifacts.quantify`."""
-    # Loading SciPy takes a fifth of a second: only those who judge wait for it.
-    from lowlight.artifacts import quantify
+@dataclass(frozen=True)
+class Subject:
+    """What is judged.
 
-    return quantify(frame, value_range)
+    Attributes:
+        image: as `Enhancer` takes it, already checked.
+        value_range: (black, white) in units of the pixels.
+        frames: the first axis is time or slices.
+        valid: bool, shape of the image without its channels, False where a pixel is not to be judged (padding).
+        tables: quantisation tables of the JPEG file that the image comes from.
+    """
+
+    image: NDArray[Any]
+    value_range: tuple[float, float]
+    frames: bool
+    valid: NDArray[np.bool_] | None = None
+    tables: Mapping[int, Sequence[int]] | None = None
+
+    def examine(self, frame: int) -> ArtifactReport:
+        """What is wrong with one frame (0 of an image without), see `lowlight.artifacts.quantify`."""
+        # Loading SciPy takes a fifth of a second: only those who judge wait for it.
+        from lowlight.artifacts import quantify
+
+        if not self.frames:
+            return quantify(self.image, self.value_range, self.valid, self.tables)
+        valid = None if self.valid is None else self.valid[frame]
+        return quantify(self.image[frame], self.value_range, valid, self.tables)
+
+    def changed_to(self, image: NDArray[Any]) -> Subject:
+        """The same after enhancement: no longer what the JPEG file's tables describe."""
+        return replace(self, image=image, tables=None)
 
 
-def judge(image: NDArray[Any], value_range: tuple[float, float], frames: bool) -> Judgement:
+def judge(subject: Subject) -> Judgement:
     """Judge an image, or a series once: its frames get one tone, so they share one verdict.
 
     Three frames stand for a series: the middle one, and one a sixth of the way from either end, where a stack of slices
     already shows the body.
-
-    Args:
-        image: as `Enhancer` takes it, already checked.
-        value_range: (black, white) in units of the pixels.
-        frames: the first axis is time or slices.
     """
-    series = image if frames else image[None]
-    count = len(series)
+    count = len(subject.image) if subject.frames else 1
     found = []
     for frame in dict.fromkeys((count // 2, count // 6, count - 1 - count // 6)):
-        artifacts = examine(series[frame], value_range)
+        artifacts = subject.examine(frame)
         found.append(Judgement(artifacts.undamaged, frame, artifacts))
         if not artifacts.undamaged:
             return found[-1]
@@ -57,14 +78,9 @@ def judge(image: NDArray[Any], value_range: tuple[float, float], frames: bool) -
 
 
 def judge_beforehand(
-    image: NDArray[Any],
-    value_range: tuple[float, float],
-    frames: bool,
-    brightness: float | None,
-    denoise: float | None,
-    force: bool,
+    subject: Subject, brightness: float | None, denoise: float | None, force: bool
 ) -> Judgement | None:
     """Judge what was given without a wish; None where the caller forces a change or names a strength."""
     if force or brightness is not None or denoise is not None:
         return None
-    return judge(image, value_range, frames)
+    return judge(subject)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.enhance.judging import Judgement, examine, judge
+from lowlight.enhance.judging import Judgement, Subject, judge
 from lowlight.enhance.pixels import from_display, to_display
 from lowlight.model import tone
 
@@ -48,6 +48,7 @@ class Result:
         judged: how damaged the source is; None: nobody asked yet, and reading the report finds it out.
         undamaged: the source was judged undamaged and left alone: `image` equals it bit for bit, at any strengths of
             `blend`; `gain` is 1, `residual` 0, `uncertainty` NaN, because no network saw it.
+        valid, tables: what judging needs beside the pixels, as given to `Enhancer`.
         derivation: one line that says what made it, for the metadata of a derived file.
         facts: what else belongs into the report, JSON-serialisable: model, device, seconds, ...
         image: enhanced, same shape, dtype and units as the source; integers rounded and clipped to the value range.
@@ -62,6 +63,8 @@ class Result:
     mask: NDArray[np.bool_] | None = None
     judged: Judgement | None = None
     undamaged: bool = False
+    valid: NDArray[np.bool_] | None = field(default=None, repr=False)
+    tables: Mapping[int, Sequence[int]] | None = field(default=None, repr=False)
     derivation: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     image: NDArray[Any] = field(init=False, repr=False)
@@ -109,13 +112,13 @@ class Result:
         the source and of `image`, of a series of the frame "frame"; "brightness", "denoise", "value_range", and all
         `facts`. Judging takes time (a fifth to a half of enhancing), so it is done when this is first read.
         """
-        judged = self.judged or judge(self.source, self.value_range, self.frames)
+        subject = Subject(self.source, self.value_range, self.frames, self.valid, self.tables)
+        judged = self.judged or judge(subject)
         before = judged.artifacts.as_dict()
         if np.array_equal(self.image, self.source):
             after = before
         else:
-            image = self.image[judged.frame] if self.frames else self.image
-            after = examine(image, self.value_range).as_dict()
+            after = subject.changed_to(self.image).examine(judged.frame).as_dict()
         return {
             "undamaged": self.undamaged,
             "brightness": self.brightness,

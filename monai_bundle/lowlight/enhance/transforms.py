@@ -15,7 +15,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from lowlight.enhance.enhancer import choose_strengths, frames_to_display, split_frames
-from lowlight.enhance.judging import judge_beforehand
+from lowlight.enhance.judging import Subject, judge_beforehand
 from lowlight.enhance.loading import ModelIdentity
 from lowlight.enhance.result import Result
 from lowlight.errors import InputError, NotAnImageError
@@ -105,9 +105,8 @@ class BlendAndWrited(MapTransform):
         source = item[self.source_key]
         modality = self.modality or source.modality
         chosen = choose_strengths(self.strengths, modality, self.brightness, self.denoise)
-        judged = judge_beforehand(
-            source.pixels, source.value_range, source.frames, self.brightness, self.denoise, self.force
-        )
+        subject = Subject(source.pixels, source.value_range, source.frames, source.valid, source.quantisation)
+        judged = judge_beforehand(subject, self.brightness, self.denoise, self.force)
         for key in self.key_iterator(item):
             target = self.output_dir / item["output"]
             if judged is not None and judged.undamaged:
