@@ -22,6 +22,8 @@ class EnhancementLoss(nn.Module):
         mse: mean squared error of the enhanced image.
         absolute: mean absolute error (Charbonnier-like robustness to outliers).
         log_mse: mean over images of log10(MSE): a tenth of the negative PSNR, so that every image counts by its ratio.
+        fitted: mean squared error of the enhanced image after the affine change of brightness that fits it to the truth
+            best, image by image: what a wrong exposure, which the denoise path cannot know, would drown.
         ssim: 1 - SSIM of the luminance, Gaussian window of sigma 1.5 (Wang et al. 2004), MONAI's SSIMLoss.
         perceptual: weight of `perceptual_loss`.
         low_frequency: absolute error of the block means of T(y) alone: the tone path must not lean on the residual.
@@ -47,6 +49,7 @@ class EnhancementLoss(nn.Module):
         likelihood: float = 0.02,
         perceptual_loss: nn.Module | None = None,
         perceptual_share: float = 1.0,
+        fitted: float = 0.0,
     ) -> None:
         super().__init__()
         if perceptual > 0 and perceptual_loss is None:
@@ -55,6 +58,7 @@ class EnhancementLoss(nn.Module):
             "mse": mse,
             "absolute": absolute,
             "log_mse": log_mse,
+            "fitted": fitted,
             "ssim": ssim,
             "perceptual": perceptual,
             "low_frequency": low_frequency,
@@ -79,6 +83,8 @@ class EnhancementLoss(nn.Module):
             terms["absolute"] = error.abs().mean()
         if self.weights["log_mse"]:
             terms["log_mse"] = torch.log10(per_image + 1e-5).mean()
+        if self.weights["fitted"]:
+            terms["fitted"] = (_fitted(shown, truth) - truth).square().mean()
         if self.weights["ssim"]:
             terms["ssim"] = self.structural_loss(shown.mean(1, keepdim=True), truth.mean(1, keepdim=True))
         if self.weights["perceptual"] and self.perceptual_loss is not None:
@@ -137,6 +143,17 @@ def _shown(image: Tensor) -> Tensor:
     """What a display clips to [0, 1], but with a small gradient left for what lies outside."""
     clipped = image.clamp(0, 1)
     return clipped + 0.1 * (image - clipped)
+
+
+def _fitted(image: Tensor, truth: Tensor) -> Tensor:
+    """The affine function of images (B, C, H, W) that is nearest to the truth; its coefficients count as constants."""
+    with torch.no_grad():
+        mean, true_mean = (each.mean((1, 2, 3), keepdim=True) for each in (image, truth))
+        spread = (image - mean).square().mean((1, 2, 3), keepdim=True)
+        both = ((image - mean) * (truth - true_mean)).mean((1, 2, 3), keepdim=True)
+        # A flat patch fits anything: its slope says nothing, and must not multiply gradients.
+        slope = ((both + 1e-4) / (spread + 1e-4)).clamp(0.5, 2.0)
+    return true_mean + slope * (image - mean)
 
 
 def _block_means(image: Tensor) -> Tensor:

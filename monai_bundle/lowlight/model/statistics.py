@@ -3,7 +3,9 @@
 How dark an image is says little about how dark it should be: a lung and a night look alike. Noise, blur and JPEG say
 more, because they came with the exposure and not with the scene. Coefficients of the 8 x 8 discrete cosine transform on
 JPEG's own grid carry all three: which of them JPEG rounded to zero, how much energy is left at high frequencies, and
-how that differs between dark and bright blocks (photon noise grows with the signal, an amplifier's does not).
+how that differs between dark and bright blocks (photon noise grows with the signal, an amplifier's does not). The
+calmest blocks of each brightness say the same of noise alone, whatever texture the others hold. And where the lamp, a
+catheter or burned-in text was white, the brightest pixels that are no impulses are the gain itself.
 """
 
 from __future__ import annotations
@@ -26,6 +28,19 @@ GRID = 64
 """Side of the grid of means whose quantiles describe the distribution of brightness."""
 
 QUANTILES = 33
+BANDS = ((1, 3), (4, 6), (7, 9), (10, 14))
+"""First and last sum of the two frequencies in each band whose energy is looked at by brightness."""
+
+BRIGHTNESSES = 4
+CALM = (0.1, 0.5)
+"""Of the blocks of one brightness, the energy that this share of them does not exceed: noise, and texture with it."""
+
+EXTREMES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
+"""Shares of the places that are darker (brighter) than the dark (bright) extremes that are looked at."""
+
+POOL = 4
+"""Side in pixels of the places for extremes."""
+
 LARGEST = 4.0
 """Bound of a standardised statistic, in standard deviations: an odd frame must not throw the tone off."""
 
@@ -36,6 +51,14 @@ def cosine_basis() -> Tensor:
     rows = torch.cos(math.pi * (2 * positions + 1) * frequencies / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
     rows[0] = math.sqrt(1 / BLOCK)
     return torch.einsum("ux,vy->uvxy", rows, rows).reshape(BLOCK * BLOCK, 1, BLOCK, BLOCK)
+
+
+def band_weights() -> Tensor:
+    """Weights (bands, 63) that average the squares of a block's coefficients but the first over each of `BANDS`."""
+    positions = torch.arange(1, BLOCK * BLOCK)
+    both = positions // BLOCK + positions % BLOCK
+    within = torch.stack([(both >= first) & (both <= last) for first, last in BANDS]).float()
+    return within / within.sum(1, keepdim=True)
 
 
 class FrameStatistics(nn.Module):
@@ -52,8 +75,9 @@ class FrameStatistics(nn.Module):
             with them would be off with others.
     """
 
-    count = 4 * (BLOCK * BLOCK - 1) + 4 + QUANTILES
+    count = 4 * (BLOCK * BLOCK - 1) + 4 + QUANTILES + len(BANDS) * BRIGHTNESSES * len(CALM) + 6 * len(EXTREMES)
     basis: Tensor
+    bands: Tensor
     mean: Tensor
     spread: Tensor
     batches: Tensor
@@ -62,6 +86,7 @@ class FrameStatistics(nn.Module):
         super().__init__()
         self.memory = memory
         self.register_buffer("basis", cosine_basis() * LEVELS, persistent=False)
+        self.register_buffer("bands", band_weights(), persistent=False)
         self.register_buffer("mean", torch.zeros(self.count))
         self.register_buffer("spread", torch.ones(self.count))
         self.register_buffer("batches", torch.zeros(()))
@@ -71,7 +96,7 @@ class FrameStatistics(nn.Module):
         """Raw statistics (B, `count`), float32, of frames (B, 3, H, W), black 0 and white 1, of any size."""
         with torch.autocast(y.device.type, enabled=False):
             y = y.float().clamp(0, 1)
-            return torch.cat([self._blocks(y), self._brightness(y)], dim=1)
+            return torch.cat([self._blocks(y), self._brightness(y), self._extremes(y)], dim=1)
 
     @torch.no_grad()
     def forward(self, measured: Tensor) -> Tensor:
@@ -116,7 +141,39 @@ class FrameStatistics(nn.Module):
         dark, bright = lit * (level < middle).to(y.dtype), lit * (level >= middle).to(y.dtype)
         parts = [_average(values, part) for values in (energy, zero) for part in (dark, bright)]
         parts += [_average(level, dark), _average(level, bright), lit.mean(-1), dark.mean(-1)]
-        return torch.cat(parts, dim=1)
+        return torch.cat([*parts, self._calm(level, detail)], dim=1)
+
+    def _calm(self, level: Tensor, detail: Tensor) -> Tensor:
+        """How much energy each band has in the calmest and in the typical blocks of each brightness."""
+        energies = torch.einsum("kc,bcn->bkn", self.bands, detail.square())
+        # Fewer blocks than brightnesses: the same block stands for several.
+        places = torch.linspace(0, level.shape[-1] - 1e-3, max(level.shape[-1], BRIGHTNESSES), device=level.device)
+        order = level[:, 0].argsort(dim=-1)[:, places.long()]
+        size = order.shape[-1] // BRIGHTNESSES
+        grouped = energies.gather(2, order[:, None].expand(-1, len(BANDS), -1))[..., : BRIGHTNESSES * size]
+        ordered = grouped.unflatten(-1, (BRIGHTNESSES, size)).sort(dim=-1).values
+        chosen = ordered[..., [int(share * size) for share in CALM]]
+        return (torch.log(chosen + 0.05) / 4).flatten(1)
+
+    def _extremes(self, y: Tensor) -> Tensor:
+        """Darkest and brightest places of each channel, single pixels left out: they may be impulses."""
+        smallest = POOL + 2
+        missing = [max(0, smallest - side) for side in (y.shape[-1], y.shape[-2])]
+        if any(missing):
+            y = functional.pad(y, (0, missing[0], 0, missing[1]), mode="replicate")
+        found = []
+        for image in (y, 1 - y):
+            # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
+            lines = torch.minimum(torch.minimum(image[..., :-2], image[..., 1:-1]), image[..., 2:])
+            eroded = torch.minimum(torch.minimum(lines[..., :-2, :], lines[..., 1:-1, :]), lines[..., 2:, :])
+            rows, columns = eroded.shape[-2] // POOL, eroded.shape[-1] // POOL
+            eroded = eroded[..., : rows * POOL, : columns * POOL]
+            places = eroded.unflatten(-2, (rows, POOL)).amax(-2).unflatten(-1, (columns, POOL)).amax(-1)
+            ordered = places.flatten(2).sort(dim=-1, descending=True).values
+            count = ordered.shape[-1]
+            found.append(ordered[..., [min(count - 1, int(share * count)) for share in EXTREMES]])
+        bright, dark = found[0], 1 - found[1]
+        return torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1).flatten(1)
 
     def _brightness(self, y: Tensor) -> Tensor:
         means = area_resize(y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import copy
 import logging
+import pickle
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import Compose, MapTransform
+from monai.transforms import Compose, MapTransform, Randomizable
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lowlight.errors import InputError
 from lowlight.model.network import TonePath
 from lowlight.model.resampling import area_resize
 from lowlight.training.datalist import balanced_weights
@@ -53,8 +56,50 @@ class SeenByTonePathd(MapTransform):
         return {**item, "cells": cells[0].half(), "statistics": statistics[0]}
 
 
+class RandPatchesOfFramed(Randomizable, MapTransform):
+    """Keep square patches of a frame, and where in it they lie: for the denoise path, which looks at what is near.
+
+    Adds, for each key, "<key>_patches" (count, 3, size, size) uint8, "corners" (count, 2) int16, the first row and
+    column, and "frame_size" (2,) int16, height and width. Corners lie on JPEG's grid, as the patches of `DualPathNet`
+    do. Where a frame is smaller than a patch, its last rows and columns are repeated.
+
+    Args:
+        keys: frames (3, H, W) of one size, display space, cut alike; to be had in 256 steps.
+        size: side of a patch in pixels, a multiple of `grid`.
+        count: patches a frame.
+        grid: corners are multiples of it.
+    """
+
+    def __init__(self, keys: KeysCollection, size: int = 144, count: int = 2, grid: int = 8) -> None:
+        MapTransform.__init__(self, keys)
+        if size % grid:
+            raise ValueError(f"the size of a patch must be a multiple of {grid}, got {size}")
+        self.size, self.count, self.grid = size, count, grid
+
+    def randomize(self, data: Any = None) -> None:
+        self.places = self.R.random((self.count, 2))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        item = dict(data)
+        self.randomize()
+        height, width = item[self.keys[0]].shape[-2:]
+        steps = np.maximum(0, (np.array([height, width]) - self.size) // self.grid) + 1
+        corners = (self.places * steps).astype(np.int16) * self.grid
+        for key in self.key_iterator(item):
+            levels = (torch.as_tensor(item[key]).clamp(0, 1) * 255).round().to(torch.uint8)
+            item[f"{key}_patches"] = torch.stack([self._patch(levels, *corner) for corner in corners.tolist()])
+        item["corners"] = torch.from_numpy(corners)
+        item["frame_size"] = torch.tensor([height, width], dtype=torch.int16)
+        return item
+
+    def _patch(self, image: Tensor, top: int, left: int) -> Tensor:
+        rows = torch.arange(top, top + self.size).clamp(max=image.shape[-2] - 1)
+        columns = torch.arange(left, left + self.size).clamp(max=image.shape[-1] - 1)
+        return image[:, rows][:, :, columns]
+
+
 class Observations(Dataset[dict[str, Tensor]]):
-    """Simulates observations when it is made, and holds them in memory.
+    """Simulates observations when it is made, and holds them in memory, or in a file that is mapped into it.
 
     Which images are observed how often, and how, follows from the seed alone, whatever the number of processes.
 
@@ -67,9 +112,12 @@ class Observations(Dataset[dict[str, Tensor]]):
         balance: see `lowlight.training.datalist.balanced_weights`.
         seed: of the choice of images and of their observations.
         num_workers: processes that simulate; 0: this one.
+        file: where the observations are kept for later runs; where it exists, they are read from it instead of
+            simulated. None: nowhere.
 
     Raises:
         RuntimeError: a transform failed on an image; the message holds why.
+        InputError: `file` holds observations of another count or seed, or something else.
     """
 
     def __init__(
@@ -81,17 +129,44 @@ class Observations(Dataset[dict[str, Tensor]]):
         balance: float = 0.75,
         seed: int = 0,
         num_workers: int = 0,
+        file: str | Path | None = None,
     ) -> None:
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
+        self.kept: dict[str, Tensor] = {}
+        self.count, self.seed = count, seed
+        if file is not None and Path(file).exists():
+            self._load(Path(file))
+            return
         random = np.random.RandomState(seed)
         weights = np.asarray(balanced_weights([dict(item) for item in items], balance))
         times = np.bincount(random.choice(len(items), size=count, p=weights / weights.sum()), minlength=len(items))
         seeds = random.randint(2**31, size=len(items))
         plan = [(dict(items[k]), int(times[k]), int(seeds[k])) for k in range(len(items)) if times[k]]
-        self.kept: dict[str, Tensor] = {}
-        self.count = count
         self._simulate(_ByImage(plan, load, observe), num_workers)
+        if file is not None:
+            self._save(Path(file))
+
+    def _save(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_name(file.name + ".part")
+        torch.save({"count": self.count, "seed": self.seed, "kept": self.kept}, unfinished)
+        unfinished.replace(file)
+        logger.info("The observations are kept in %s.", file)
+
+    def _load(self, file: Path) -> None:
+        try:
+            found = torch.load(file, weights_only=True, mmap=True)
+            made_for, self.kept = (found["count"], found["seed"]), found["kept"]
+        except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+            raise InputError(file, "holds no observations", "name another file, or delete it") from error
+        if made_for != (self.count, self.seed):
+            raise InputError(
+                file,
+                f"holds {made_for[0]} observations of seed {made_for[1]}, not {self.count} of {self.seed}",
+                "name another file, or delete it",
+            )
+        logger.info("%d observations read from %s.", self.count, file)
 
     def _simulate(self, images: _ByImage, num_workers: int) -> None:
         done = 0
@@ -109,6 +184,32 @@ class Observations(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: values[index] for name, values in self.kept.items()}
+
+
+class Patches(Dataset[dict[str, Tensor]]):
+    """The patches of `Observations` one by one, each with what the tone path has seen of its frame.
+
+    An item holds "image" and "label" (3, size, size) uint8, "corner" (2,) and "frame_size" (2,) int16, "cells" and
+    "statistics" (see `SeenByTonePathd`).
+
+    Args:
+        observations: made with `RandPatchesOfFramed`.
+    """
+
+    def __init__(self, observations: Observations) -> None:
+        self.kept = observations.kept
+        self.per_frame = self.kept["corners"].shape[1]
+
+    def __len__(self) -> int:
+        return len(self.kept["corners"]) * self.per_frame
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        frame, patch = divmod(index, self.per_frame)
+        item = {name: self.kept[name][frame] for name in ("cells", "statistics", "frame_size")}
+        item["corner"] = self.kept["corners"][frame, patch]
+        for name in ("image", "label"):
+            item[name] = self.kept[f"{name}_patches"][frame, patch]
+        return item
 
 
 class _ByImage(Dataset[Any]):

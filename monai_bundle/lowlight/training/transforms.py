@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class RandFramed(Randomizable, MapTransform):
         crop_probability: share of frames that are cropped, each side by itself.
         least_share: least share of a side that a crop keeps.
         turned: modalities of which half are turned by a random number of quarter turns: those that have no way up.
+        least_side: px, of the shorter side: frames are not scaled down below it.
     """
 
     def __init__(
@@ -88,8 +90,10 @@ class RandFramed(Randomizable, MapTransform):
         crop_probability: float = 0.7,
         least_share: float = 0.6,
         turned: Sequence[str] = ("dermatology", "natural", "endoscopy"),
+        least_side: int = 1,
     ) -> None:
         super().__init__(keys)
+        self.least_side = least_side
         self.sizes, self.crop_probability, self.least_share = sizes, crop_probability, least_share
         self.turned = tuple(turned)
 
@@ -107,7 +111,9 @@ class RandFramed(Randomizable, MapTransform):
         for key in self.key_iterator(item):
             image = self._crop(torch.as_tensor(item[key])) if self.cropped else torch.as_tensor(item[key])
             image = torch.flip(image, (-1,)) if self.mirrored else image
-            item[key] = _at_most(torch.rot90(image, turns, (-2, -1)), self.size).contiguous()
+            shorter, longer = sorted(image.shape[-2:])
+            size = max(self.size, math.ceil(self.least_side * longer / shorter))
+            item[key] = _at_most(torch.rot90(image, turns, (-2, -1)), size).contiguous()
         return item
 
     def _crop(self, image: Tensor) -> Tensor:
