@@ -21,11 +21,16 @@ def weights(file: Path) -> dict[str, torch.Tensor]:
 
 def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: Path, tmp_path: Path) -> None:
     def stage(name: str, *options: str | Path) -> str:
-        command = monai_bundle("training", "--config_file", f"['configs/train.yaml','configs/{name}.yaml']")
+        command = monai_bundle(
+            "training",
+            "--config_file",
+            f"['configs/train.yaml','configs/observations.yaml','configs/{name}.yaml']",
+        )
         command += ["--dataset_dir", images, "--output_dir", tmp_path / name, *TRAINING, *options]
         return run(command, tmp_path / "log.txt").succeeded()
 
     simulating = ("--observations", "12", "--frame_sizes", "[48,64]", "--num_workers", "1")
+    simulating += ("--observations_file", str(tmp_path / "observations.pt"))
     output = stage("tone", *simulating, "--max_epochs", "1")
     assert "12 of 12 observations simulated." in output
     assert "loss_log_mse" in output
@@ -33,6 +38,7 @@ def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: P
     first = weights(tmp_path / "tone" / "model.pt")
 
     output = stage("tone", *simulating, "--max_epochs", "2")
+    assert "12 observations read from" in output
     assert "checkpoint_epoch=1.pt: 1 of 2 epochs are done." in output
     assert [path.name for path in (tmp_path / "tone").glob("checkpoint*")] == ["checkpoint_epoch=2.pt"]
     state = torch.load(tmp_path / "tone" / "checkpoint_epoch=2.pt", map_location="cpu", weights_only=True)
@@ -43,7 +49,7 @@ def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: P
     assert len(changed) > len(trained) / 2
     tone = weights(tmp_path / "tone" / "model.pt")
 
-    stage("denoise", "--initial_weights", tmp_path / "tone" / "model.pt", "--max_epochs", "2")
+    stage("denoise", *simulating, "--initial_weights", tmp_path / "tone" / "model.pt", "--max_epochs", "2")
     state = torch.load(tmp_path / "denoise" / "checkpoint_epoch=2.pt", map_location="cpu", weights_only=True)
     for found in (weights(tmp_path / "denoise" / "model.pt"), state["network"], state["averaged"]):
         assert all(torch.equal(found[name], tone[name]) for name in tone if name.startswith("tone."))

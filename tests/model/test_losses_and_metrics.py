@@ -34,7 +34,7 @@ def truth(retina) -> torch.Tensor:
 def test_every_term_of_the_loss_falls_when_it_is_trained(truth: torch.Tensor, perceptual) -> None:
     torch.manual_seed(0)
     network = DualPathNet()
-    loss = EnhancementLoss(log_mse=0.01, perceptual_loss=perceptual)
+    loss = EnhancementLoss(log_mse=0.01, fitted=1, perceptual_loss=perceptual)
     dark = 0.3 * truth**1.8
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     history = []
@@ -44,8 +44,22 @@ def test_every_term_of_the_loss_falls_when_it_is_trained(truth: torch.Tensor, pe
         value.backward()
         optimizer.step()
         history.append(dict(loss.terms))
-    for name in ("mse", "absolute", "log_mse", "ssim", "perceptual", "low_frequency", "likelihood"):
+    for name in ("mse", "absolute", "log_mse", "fitted", "ssim", "perceptual", "low_frequency", "likelihood"):
         assert history[-1][name] < history[0][name], name
+
+
+def test_the_fitted_term_does_not_see_brightness_and_sees_the_rest(truth: torch.Tensor) -> None:
+    def fitted(image: torch.Tensor) -> float:
+        maps = torch.zeros(2, 6, *image.shape[-2:])
+        loss = EnhancementLoss(mse=0, absolute=0, ssim=0, perceptual=0, low_frequency=0, likelihood=0, fitted=1)
+        return float(loss(torch.cat([image, maps], dim=1), truth))
+
+    torch.manual_seed(0)
+    noise = 0.02 * torch.randn_like(truth)
+    assert fitted(0.8 * truth + 0.1) < 1e-6
+    # Black and white clip some of the noise; what is made brighter has its noise enlarged with it.
+    assert fitted(truth + noise) == pytest.approx(4e-4, rel=0.3)
+    assert fitted(0.8 * truth + 0.1 + noise) == pytest.approx(4e-4 / 0.8**2, rel=0.1)
 
 
 def test_likelihood_is_least_at_the_true_error_and_does_not_reach_the_image() -> None:

@@ -52,7 +52,35 @@ def test_noise_shows_in_the_energies(statistics: FrameStatistics) -> None:
     assert energies[0] < energies[1] < energies[2]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (8, 8), (70, 41)])
+def test_the_brightest_places_tell_the_gain_and_impulses_do_not(statistics: FrameStatistics) -> None:
+    lamp = torch.full((1, 3, 64, 64), 0.2)
+    lamp[..., 20:28, 30:38] = 1.0
+    brightest = [float(torch.exp(statistics.measure(gain * lamp)[0, -48]) - 0.02) for gain in (1.0, 0.5)]
+    assert brightest == pytest.approx([1.0, 0.5], abs=1e-4)
+    salted = 0.5 * lamp
+    salted[..., ::9, ::7] = 1.0
+    torch.testing.assert_close(statistics.measure(salted)[:, -48:-40], statistics.measure(0.5 * lamp)[:, -48:-40])
+
+
+def test_the_calmest_blocks_tell_noise_from_texture(statistics: FrameStatistics) -> None:
+    # Half of the frame is striped, at one brightness with the rest.
+    calm = slice(4 * DETAIL + 4, 4 * DETAIL + 4 + 32)
+    stripes = np.full((128, 128), 120.0)
+    stripes[::2, 64:] += 40
+    stripes[1::2, 64:] -= 40
+    random = np.random.RandomState(0)
+
+    def energy(sigma: float) -> np.ndarray:
+        noisy = stripes + random.normal(0, sigma, stripes.shape)
+        measured = statistics.measure(frame_of(noisy.clip(0, 255).round().astype(np.uint8)))
+        # band, brightness, (calmest, typical); the highest band in the middle brightnesses
+        return measured[0, calm].reshape(4, 4, 2)[3, 1:3].mean(0).numpy()
+
+    quiet, noisy = energy(1.0), energy(6.0)
+    assert noisy[0] > quiet[0] + 0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (8, 8), (70, 41), (5, 300)])
 def test_frames_of_any_size_and_without_light_have_finite_statistics(
     statistics: FrameStatistics, shape: tuple[int, int]
 ) -> None:

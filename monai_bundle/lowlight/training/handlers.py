@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,10 @@ class Frozen:
     def attach(self, engine: Engine) -> None:
         """Act from now on; the handler of the moving average must be attached before."""
         self.part.requires_grad_(False)
-        # MONAI's trainer puts the whole network into training mode inside an iteration, with no event behind it.
-        self.part.register_forward_pre_hook(_evaluate)
+        # MONAI's trainer puts the whole network into training mode inside an iteration, with no event behind it; a hook
+        # on `forward` would miss parts whose other methods are called.
+        self.part.eval()
+        self.part.train = partial(_stay, self.part)  # type: ignore[method-assign]
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
@@ -187,8 +190,8 @@ class Frozen:
             self.averaged.load_state_dict(self.part.state_dict())
 
 
-def _evaluate(part: nn.Module, inputs: Any) -> None:
-    part.eval()
+def _stay(part: nn.Module, mode: bool = True) -> nn.Module:
+    return part
 
 
 class LossTerms:
