@@ -1,4 +1,4 @@
-"""Blur width, 0 to 3 px; its kind and direction; and that it stays when light goes."""
+"""Blur width, 0 to 3 px; its kind and direction."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from artifact_sweeps.crops import Crop, Figure, grey, load_crops, rank_correlation
-from lowlight.artifacts.blur import SHARP, Blur, estimate_blur
+from lowlight.artifacts.blur import Blur, estimate_blur
 from lowlight.degradation import Defocus, Exposure, MotionBlur, Quantisation
 
 WIDEST = 3.0
 GAINS = (1.0, 0.5)
-DARKER = (0.5, 0.25, 0.1)
-KEPT_WIDTHS = (0.0, 1.0, 2.0)
-READ_NOISE = 0.005
 LENGTHS = (5.0, 8.0, 12.0)
 
 
 def sweep(data: Path, seed: int) -> list[Figure]:
-    """Widths without noise, kinds, and the width in the dark."""
+    """Widths without noise, and kinds."""
     crops = load_crops(data)
     figures = []
     for gain in GAINS:
         figures += _widths(crops, gain, np.random.default_rng(seed))
-    figures += _kinds(crops[::2], np.random.default_rng(seed))
-    return figures + darkness(crops[::3], seed)
+    return figures + _kinds(crops[::2], np.random.default_rng(seed))
 
 
 def _widths(crops: Sequence[Crop], gain: float, random: np.random.Generator) -> list[Figure]:
@@ -78,35 +74,8 @@ def _kinds(crops: Sequence[Crop], random: np.random.Generator) -> list[Figure]:
     return figures
 
 
-def darkness(crops: Sequence[Crop], seed: int) -> list[Figure]:
-    """How far the width moves from gain 1 when light goes and the noise, added after, stays.
-
-    In per cent of the width; of SHARP where the image is sharper than that, since a share of nothing means nothing.
-    """
-    figures = []
-    for sigma in KEPT_WIDTHS:
-        blurred = [Defocus(sigma).apply(crop.pixels) for crop in crops]
-        before = [_seen(pixels, 1.0, READ_NOISE, seed + at) for at, pixels in enumerate(blurred)]
-        for gain in DARKER:
-            after = [_seen(pixels, gain, READ_NOISE, seed + at) for at, pixels in enumerate(blurred)]
-            moves = np.array(
-                [
-                    abs(dark.width.value - bright.width.value) / max(bright.width.value, SHARP)
-                    for dark, bright in zip(after, before, strict=True)
-                    if dark.width.value is not None and bright.width.value is not None
-                ]
-            )
-            name = f"width moves, blur {sigma:g} px, gain 1 to {gain:g}"
-            note = f"told {len(moves)} of {len(crops)}; at most 0.2 in {np.mean(moves <= 0.2):.0%} of these"
-            figures.append(Figure(f"{name}, median", float(np.median(moves)), "<= 0.2", note))
-    return figures
-
-
-def _seen(pixels: np.ndarray, gain: float, noise: float = 0.0, seed: int = 0) -> Blur:
-    dark = Exposure(gain).apply(pixels)
-    if noise:
-        dark = dark + np.float32(noise) * np.random.default_rng(seed).standard_normal(dark.shape, dtype=np.float32)
-    return estimate_blur(grey(Quantisation(8).apply(dark)))
+def _seen(pixels: np.ndarray, gain: float) -> Blur:
+    return estimate_blur(grey(Quantisation(8).apply(Exposure(gain).apply(pixels))))
 
 
 def _share(name: str, found: Sequence[Blur], kind: str) -> Figure:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import torch
-from bundle_runs import TRAINING, monai_bundle, run
+from bundle_runs import BUNDLE, TRAINING, monai_bundle, run
 
 from lowlight.model.network import DualPathNet
 
@@ -54,3 +54,21 @@ def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: P
     for found in (weights(tmp_path / "denoise" / "model.pt"), state["network"], state["averaged"]):
         assert all(torch.equal(found[name], tone[name]) for name in tone if name.startswith("tone."))
     assert any(not torch.equal(state["network"][name], tone[name]) for name in tone if name.startswith("denoise."))
+
+
+def test_fine_tuning_moves_the_tone_path_and_holds_it_at_its_start(images: Path, tmp_path: Path) -> None:
+    shipped = weights(BUNDLE / "models" / "model.pt")
+
+    def tuned(pull: float) -> dict[str, torch.Tensor]:
+        stages = ",".join(f"'configs/{name}.yaml'" for name in ("train", "observations", "tone", "finetune"))
+        command = monai_bundle("training", "--config_file", f"[{stages}]", "--dataset_dir", images)
+        command += ["--output_dir", tmp_path / str(pull), *TRAINING, "--max_epochs", "1", "--pull", str(pull)]
+        command += ["--observations", "12", "--frame_sizes", "[48,64]", "--num_workers", "1"]
+        run(command, tmp_path / "log.txt").succeeded()
+        return weights(tmp_path / str(pull) / "model.pt")
+
+    free, held = tuned(0.0), tuned(1.0)
+    changed = {name for name in shipped if not torch.equal(free[name], shipped[name])}
+    assert changed
+    assert changed <= {f"tone.{name}" for name, _ in DualPathNet().tone.named_parameters()}
+    assert all(torch.equal(held[name], shipped[name]) for name in shipped)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lowlight import Enhancer
+from lowlight.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,26 @@ def test_a_dark_image_is_enhanced_with_and_without_force(enhancer: Enhancer, dar
     result = enhancer(dark)
     assert not result.undamaged
     assert np.array_equal(result.image, enhancer(dark, force=True).image)
+
+
+def test_the_tables_of_a_coarse_jpeg_file_tell_what_its_pixels_no_longer_do(enhancer: Enhancer, good) -> None:
+    coarse = {0: [40] * 64, 1: [60] * 64}
+    result = enhancer(good, tables=coarse)
+    assert not result.undamaged
+    assert result.report["before"]["jpeg_source"] == "file"
+    assert result.report["after"]["jpeg_source"] == "pixels"
+
+
+def test_padding_is_not_judged(enhancer: Enhancer, good) -> None:
+    # A dark picture in a bright frame that the file declares to be padding.
+    framed = np.full((320, 320, 3), 230, np.uint8)
+    framed[32:-32, 32:-32] = good // 8
+    valid = np.zeros((320, 320), bool)
+    valid[32:-32, 32:-32] = True
+    report = enhancer(framed, valid=valid).report
+    assert report["before"]["p99"] < 0.13 < 0.8 < enhancer(framed).report["before"]["p99"]
+    with pytest.raises(InputError, match="valid"):
+        enhancer(framed, valid=valid[1:])
 
 
 def test_a_noisy_but_bright_image_is_not_left_alone(enhancer: Enhancer, good) -> None:

@@ -93,6 +93,12 @@ def test_16_bit_colour_agrees_with_simpleitk_both_ways(samples: int, tmp_path: P
     np.testing.assert_array_equal(theirs, smooth)
 
 
+def test_a_transposed_view_of_16_bit_colour_is_written_as_it_looks(tmp_path: Path) -> None:
+    transposed = noise(7, 9, 3, dtype=np.uint16).swapaxes(0, 1)
+    write_png(tmp_path / "out.png", transposed)
+    np.testing.assert_array_equal(read(tmp_path / "out.png").pixels, transposed)
+
+
 def test_1_bit_is_expanded_to_black_and_white(tmp_path: Path) -> None:
     shape = noise(9, 13) > 127
     Image.fromarray(shape).save(tmp_path / "in.png")

@@ -63,6 +63,14 @@ def test_the_files_of_a_group_stay_together(tmp_path: Path, retina: np.ndarray) 
     assert train | val == set(patients.values())
 
 
+def test_a_manifest_may_name_files_from_the_folder_above(tmp_path: Path, retina: np.ndarray) -> None:
+    folder = tmp_path / "collection"
+    save(retina[:16, :16], folder, "train/a.png", "val/b.png")
+    rows = [{"file": f"collection/{name}", "modality": "fundus"} for name in ("train/a.png", "val/b.png")]
+    write_manifest(folder, rows)
+    assert [item["modality"] for part in ("train", "val") for item in load_datalist(folder, part)] == ["fundus"] * 2
+
+
 def test_another_column_can_name_the_groups(tmp_path: Path, retina: np.ndarray) -> None:
     save(retina[:16, :16], tmp_path, "a.png", "b.png", "c.png", "d.png")
     videos = {"a.png": "1", "b.png": "1", "c.png": "2", "d.png": "2"}

@@ -23,6 +23,7 @@ from lowlight.model.losses import EnhancementLoss
 from lowlight.model.metrics import PSNR, SSIM
 from lowlight.model.network import DualPathNet
 from lowlight.training.handlers import (
+    Anchored,
     BestWeights,
     EpochCheckpoint,
     Frozen,
@@ -211,6 +212,22 @@ def test_a_frozen_part_stays_bit_for_bit_as_it_is_and_so_does_its_average(items:
         assert all(name.startswith("denoise.") for name in changed)
     for changed in trained(freeze=False):
         assert {"tone.statistics.mean", "tone.statistics.batches", "tone.frame.0.weight"} <= changed
+
+
+def test_anchored_weights_stay_near_their_start(items: list[dict[str, Any]]) -> None:
+    def moved(pull: float) -> float:
+        network = small_network()
+        start = [weights.detach().clone() for weights in network.parameters()]
+        trainer_of(network, items, [Anchored(network, pull)], epochs=5).run()
+        return max(
+            float((weights.detach() - old).abs().max())
+            for weights, old in zip(network.parameters(), start, strict=True)
+        )
+
+    free, held, fixed = (moved(pull) for pull in (0.0, 0.2, 1.0))
+    assert 0 == fixed < held < 0.7 * free
+    with pytest.raises(ValueError, match="pull"):
+        Anchored(small_network(), 1.5)
 
 
 def test_the_terms_of_the_loss_are_published_as_means_over_the_epoch(items: list[dict[str, Any]]) -> None:

@@ -255,7 +255,7 @@ def _encode_16_bit(samples: NDArray[np.uint16]) -> bytes:
     """
     height, width, count = samples.shape
     colour = {2: _GREY_ALPHA, 3: _RGB, 4: _RGB_ALPHA}[count]
-    rows = samples.astype(">u2").view(np.uint8).reshape(height, -1)
+    rows = np.ascontiguousarray(samples, ">u2").view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = 2
     filtered[0, 1:] = rows[0]

@@ -29,8 +29,8 @@ def load_datalist(
 
     A folder with sub-folders `train` and `val` is taken as split. Any other folder is split here, the same way every
     time: by the column `group_column` of its MANIFEST.csv (columns file, group and optionally modality, files named
-    from the folder on; the files of a group, a patient say, stay together), else file by file. What is an image is told
-    from the content, so that DICOM files need no suffix.
+    from the folder or from the one above; the files of a group, a patient say, stay together), else file by file. What
+    is an image is told from the content, so that DICOM files need no suffix.
 
     Args:
         dataset_dir: the folder.
@@ -110,7 +110,10 @@ def _manifest(root: Path) -> dict[str, dict[str, str]]:
         rows = list(csv.DictReader(stream))
     if rows and "file" not in rows[0]:
         raise InputError(file, 'has no column "file"', "its first line must name the columns file and group")
-    return {row["file"]: row for row in rows}
+    # Some collections name files from the folder above, beside which other tables lie.
+    above = f"{root.resolve().name}/"
+    from_above = all(row["file"].startswith(above) for row in rows) and not (root / above).is_dir()
+    return {row["file"].removeprefix(above) if from_above else row["file"]: row for row in rows}
 
 
 def _groups(root: Path, items: list[dict[str, Any]], manifest: dict[str, dict[str, str]], column: str) -> list[str]:

@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
 from monai.engines import IterationEvents, Workflow
 from monai.handlers import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lowlight.errors import InputError
@@ -188,6 +188,38 @@ class Frozen:
         """Set the averaged part right."""
         if self.averaged is not None:
             self.averaged.load_state_dict(self.part.state_dict())
+
+
+class Anchored:
+    """Draw weights back to where training started, so that a few new images do not unlearn all the others.
+
+    After each iteration every parameter gives back the share `pull` of its distance from its start: weight decay
+    towards the start instead of 0 (Li, Grandvalet and Davoine, ICML 2018), apart from the optimizer's own steps.
+
+    Args:
+        part: the module, `$network.tone` say.
+        pull: share per iteration, 0 to 1.
+    """
+
+    def __init__(self, part: nn.Module, pull: float) -> None:
+        if not 0 <= pull <= 1:
+            raise ValueError(f"pull must lie in [0, 1], got {pull}")
+        self.part, self.pull = part, pull
+        self.start: list[Tensor] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Remember the start when training begins, and act after each iteration.
+
+        A run that goes on from a checkpoint is anchored to its initial weights all the same: they are loaded before,
+        the checkpoint after this.
+        """
+        self.start = [weights.detach().clone() for weights in self.part.parameters()]
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: Engine) -> None:
+        for weights, start in zip(self.part.parameters(), self.start, strict=True):
+            weights.lerp_(start, self.pull)
 
 
 def _stay(part: nn.Module, mode: bool = True) -> nn.Module:
