@@ -95,7 +95,7 @@ def test_16_bit_colour_agrees_with_simpleitk_both_ways(samples: int, tmp_path: P
 
 def test_a_transposed_view_of_16_bit_colour_is_written_as_it_looks(tmp_path: Path) -> None:
     transposed = noise(7, 9, 3, dtype=np.uint16).swapaxes(0, 1)
-    write_png(tmp_path / "out.png", transposed)
+    write_png(transposed, tmp_path / "out.png")
     np.testing.assert_array_equal(read(tmp_path / "out.png").pixels, transposed)
 
 
