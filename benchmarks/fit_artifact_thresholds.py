@@ -166,7 +166,7 @@ def measure(data: Path, split: str, per_modality: int, seed: int) -> Iterator[di
             seen = pixels
             if severity != "clean":
                 seen = np.asarray(LowLight(severity, modality, seed=seed, modality_share=0.1)(pixels))
-            numbers = quantify(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), (0, 1)).numbers
+            numbers = quantify(seen[0] if len(seen) == 1 else np.moveaxis(seen, 0, -1), (0, 1)).evidence
             capped = {name: numbers[name].value for name in CAPPED}
             yield row | {"about": "observation", "severity": severity} | capped | (features(numbers) or {})
         if split == "train":

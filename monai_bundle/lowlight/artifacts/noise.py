@@ -11,9 +11,9 @@ lose part of their noise to clipping; the part follows from how far they lie fro
 2009).
 
 What is measured is the white part of the noise. JPEG and any smoothing remove it at exactly the frequencies looked at,
-so after them the number says how much noise is left there: a lower bound of what the sensor made, about three quarters
-of sigma 0.02 in grey after quality 85 and a tenth after 60. Nothing is added for what is gone. Above 90 the steps of
-the coding leave about as much as they take.
+so after them the number says how much noise is left there: of sigma 0.02 in grey two fifths after quality 85 and a
+tenth after 60; above 90 the steps of the coding leave about as much as they take. `lowlight.artifacts.coded_noise`
+looks up what was there before.
 """
 
 from __future__ import annotations

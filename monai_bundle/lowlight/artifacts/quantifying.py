@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowlight.artifacts.blur import Blur, estimate_blur
+from lowlight.artifacts.coded_noise import noise_before_coding
 from lowlight.artifacts.exposure import Exposure, measure_exposure, uniform_border
 from lowlight.artifacts.impulse import Impulses, estimate_impulses
 from lowlight.artifacts.jpeg import Jpeg, estimate_jpeg
@@ -68,6 +69,8 @@ class ArtifactReport:
         severities: none, weak, moderate, strong or unknown for "noise", "impulses", "blur", "jpeg" and "exposure" (too
             dark), by the limits of `thresholds.yaml`.
         undamaged: the image needs no enhancement, by the rule of `lowlight.artifacts.severity.needs_nothing`.
+        evidence: the numbers from which that follows: `numbers`, but for noise that JPEG hides, of which the pixels
+            still give a lower bound.
     """
 
     noise: Noise
@@ -77,6 +80,7 @@ class ArtifactReport:
     exposure: Exposure
     severities: dict[str, Severity]
     undamaged: bool
+    evidence: Mapping[str, Measurement] = field(repr=False)
 
     @property
     def numbers(self) -> dict[str, Measurement]:
@@ -144,17 +148,16 @@ def quantify(
     intact = valid
     if impulses.mask.any():
         intact = ~impulses.mask if valid is None else valid & ~impulses.mask
-    noise = estimate_noise(luminance, valid, impulses.mask)
+    seen = estimate_noise(luminance, valid, impulses.mask)
+    blur = estimate_blur(luminance, intact, seen)
     unclipped = None if display.ndim == 2 else np.all((display > 0) & (display < 1), axis=2)
-    parts = (
-        noise,
-        impulses,
-        estimate_blur(luminance, intact, noise),
-        estimate_jpeg(coded, valid, tables, unclipped),
-        measure_exposure(luminance, valid),
-    )
-    numbers = _numbers(*parts)
-    return ArtifactReport(*parts, severities=rate(numbers), undamaged=needs_nothing(numbers))
+    jpeg = estimate_jpeg(coded, valid, tables, unclipped)
+    exposure = measure_exposure(luminance, valid)
+    noise = noise_before_coding(seen, jpeg.quality)
+    numbers = _numbers(noise, impulses, blur, jpeg, exposure)
+    evidence = numbers if noise.sigma.measurable else {**numbers, "noise_sigma": seen.sigma}
+    verdict = needs_nothing(evidence)
+    return ArtifactReport(noise, impulses, blur, jpeg, exposure, rate(numbers), verdict, evidence)
 
 
 def display_of(pixels: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
