@@ -71,4 +71,6 @@ def test_fine_tuning_moves_the_tone_path_and_holds_it_at_its_start(images: Path,
     changed = {name for name in shipped if not torch.equal(free[name], shipped[name])}
     assert changed
     assert changed <= {f"tone.{name}" for name, _ in DualPathNet().tone.named_parameters()}
-    assert all(torch.equal(held[name], shipped[name]) for name in shipped)
+    # The shipped file is a moving average: of equal numbers it is not quite that number.
+    for name in shipped:
+        torch.testing.assert_close(held[name], shipped[name], rtol=1e-5, atol=1e-7)

@@ -214,7 +214,8 @@ class Anchored:
         the checkpoint after this.
         """
         self.start = [weights.detach().clone() for weights in self.part.parameters()]
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        # Right behind the optimizer's step, so that a moving average takes the weights that are kept.
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
 
     @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
