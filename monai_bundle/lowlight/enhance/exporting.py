@@ -85,7 +85,8 @@ def publish(weights: str | Path, bundle_root: str | Path) -> None:
     metadata = metadata_file.read_text(encoding="utf-8")
     before = json.loads(metadata).get("weights_sha256")
     digest = file_sha256(own)
-    if before != digest:
+    # A bundle of one's own may leave the checksum out.
+    if before not in (None, digest):
         with atomic_path(metadata_file) as temporary:
             # The file is laid out by hand: nothing else in it moves.
             temporary.write_text(metadata.replace(f'"{before}"', f'"{digest}"'), encoding="utf-8")
