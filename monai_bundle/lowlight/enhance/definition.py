@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from lowlight.errors import BundleError
+from lowlight.imaging.libraries import one_line
 
 OURS = "lowlight."
 SHIPPED_WEIGHTS = "$@bundle_root + '/models/model.pt'"
@@ -52,7 +53,7 @@ class Definition:
             parts = {name: config[name] for name in PARTS}
             plain = all(_is_plain(part) for part in parts.values()) and config["weights"] == SHIPPED_WEIGHTS
         except (KeyError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
-            raise BundleError(f"{file}: cannot be read ({' '.join(str(error).split())}); install it again") from error
+            raise BundleError(f"{file}: cannot be read ({one_line(error)}); install it again") from error
         return cls(root, file, parts, plain)
 
     def made(self, *names: str) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def export(weights: Path, definition: Definition) -> Path:
     network = definition.made("network_def")["network_def"]
     try:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:
+        # Whatever a file of another kind raises, the way out is the same.
         raise BundleError(
             f"{weights}: does not hold weights of this bundle's network_def; name its model.pt"
         ) from error

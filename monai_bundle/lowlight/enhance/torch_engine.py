@@ -12,6 +12,7 @@ from lowlight.enhance.inferer import DualPathInferer
 from lowlight.enhance.result import FramePrediction
 from lowlight.enhance.tiling import Progress
 from lowlight.errors import BundleError
+from lowlight.imaging.libraries import one_line
 from lowlight.model.network import DualPathNet
 
 
@@ -48,7 +49,9 @@ class TorchEngine:
             raise
         except Exception as error:
             # Whatever a wrong argument or foreign weights raise, the way out is the same.
-            raise BundleError(f"{definition.root}: the bundle cannot be loaded ({error}); install it again") from error
+            raise BundleError(
+                f"{definition.root}: the bundle cannot be loaded ({one_line(error)}); install it again"
+            ) from error
         return cls(network, made["inferer"], chosen), identity
 
     @torch.inference_mode()

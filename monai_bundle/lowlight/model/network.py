@@ -322,8 +322,8 @@ class DualPathNet(nn.Module):
         height, width = y.shape[-2:]
         stride = self.denoise.stride
         # Rounded up in this form, because an exporter has to see that the sum is a multiple of the stride.
-        padding = (0, stride * ((width + stride - 1) // stride) - width)
-        padding += (0, stride * ((height + stride - 1) // stride) - height)
+        right, below = (stride * ((side + stride - 1) // stride) - side for side in (width, height))
+        padding = (0, right, 0, below)
         both = functional.pad(torch.cat([y, toned, maps], 1), padding, mode="replicate")
         half_maps = functional.avg_pool2d(both[:, 6:], 2)
         outputs = self.denoise(both[:, :3], both[:, 3:6], half_maps)
