@@ -95,6 +95,15 @@ def test_the_file_alone_takes_a_batch_as_the_network_does(own_bundle: Published)
     assert np.abs(found - expected).max() <= LARGEST_DIFFERENCE
 
 
+def test_the_tone_is_decided_without_running_the_denoise_path(own_bundle: Published) -> None:
+    session = open_session(own_bundle.folder / MODEL_FILE)
+    image = frames_of(data.retina()[500:551, 600:683], 1)
+    wanted = ["pred", "decided_maps"]
+    pred, maps = session.run(wanted, {"image": image, "tone_only": np.array(True)})
+    assert pred.size == 0
+    assert np.array_equal(maps, session.run(wanted, {"image": image})[1])
+
+
 def test_a_clip_has_one_tone_and_its_grey_frames_stay_grey(onnx: Enhancer, in_torch: Enhancer) -> None:
     frames = frames_of(data.retina()[400:480, 500:590], 3)
     found, expected = (engine.engine.predict(frames, None) for engine in (onnx, in_torch))

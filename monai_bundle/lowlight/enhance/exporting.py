@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix
 from torch import Tensor, nn
 
@@ -180,15 +180,12 @@ def _translated(
 
 
 def _joined(tone: ModelProto, rest: ModelProto) -> ModelProto:
-    """pred = rest(image, tone(image)), unless maps and colour are given."""
-    tone, rest = add_prefix(tone, "tone."), add_prefix(rest, "rest.", rename_inputs=True)
+    """pred = rest(image, tone(image)), unless maps and colour are given, or nothing but them is wanted."""
+    tone, rest = add_prefix(tone, "tone."), add_prefix(rest, "rest.")
     float_type, bool_type = TensorProto.FLOAT, TensorProto.BOOL
     frame = ["batch", 2, "height", "width"]
     given = helper.make_graph(
-        [
-            helper.make_node("Identity", ["maps"], ["given.maps"]),
-            helper.make_node("Identity", ["colour"], ["given.colour"]),
-        ],
+        [_copy("maps", "given.maps"), _copy("colour", "given.colour")],
         "given",
         [],
         [
@@ -196,19 +193,26 @@ def _joined(tone: ModelProto, rest: ModelProto) -> ModelProto:
             helper.make_tensor_value_info("given.colour", bool_type, ["batch"]),
         ],
     )
+    nothing = numpy_helper.from_array(np.zeros((1, PREDICTION_CHANNELS, 0, 0), np.float32))
+    skipped = helper.make_graph(
+        [helper.make_node("Constant", [], ["skipped.pred"], value=nothing)],
+        "skipped",
+        [],
+        [helper.make_tensor_value_info("skipped.pred", float_type, [1, PREDICTION_CHANNELS, 0, 0])],
+    )
     decided = _inner(tone.graph, {"tone.image": "image"})
+    enhanced = _inner(rest.graph, {f"rest.{name}": name for name in ("image", *DECIDED)})
     nodes = [
         helper.make_node("Size", ["maps"], ["maps_size"]),
         helper.make_node("Cast", ["maps_size"], ["is_given"], to=bool_type),
         helper.make_node("If", ["is_given"], list(DECIDED), name="tone", then_branch=given, else_branch=decided),
-        *(helper.make_node("Identity", [name], [f"rest.{name}"]) for name in ("image", *DECIDED)),
-        *rest.graph.node,
-        helper.make_node("Identity", ["rest.pred"], ["pred"]),
+        helper.make_node("If", ["tone_only"], ["pred"], name="rest", then_branch=skipped, else_branch=enhanced),
     ]
     inputs = [
         helper.make_tensor_value_info("image", float_type, ["batch", 3, "height", "width"]),
         helper.make_tensor_value_info("maps", float_type, ["given_batch", 2, "given_height", "given_width"]),
         helper.make_tensor_value_info("colour", bool_type, ["given_batch"]),
+        helper.make_tensor_value_info("tone_only", bool_type, []),
     ]
     outputs = [
         helper.make_tensor_value_info("pred", float_type, ["batch", PREDICTION_CHANNELS, "height", "width"]),
@@ -216,19 +220,24 @@ def _joined(tone: ModelProto, rest: ModelProto) -> ModelProto:
         helper.make_tensor_value_info("decided_colour", bool_type, ["batch"]),
     ]
     # An input with a value need not be given: without maps, the frame's own tone path decides.
-    absent = [
+    defaults = [
         numpy_helper.from_array(np.zeros((0, 2, 0, 0), np.float32), "maps"),
         numpy_helper.from_array(np.zeros(0, bool), "colour"),
+        numpy_helper.from_array(np.array(False), "tone_only"),
     ]
-    graph = helper.make_graph(nodes, "DualPathNet", inputs, outputs, [*rest.graph.initializer, *absent])
+    graph = helper.make_graph(nodes, "DualPathNet", inputs, outputs, defaults)
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=rest.ir_version, producer_name="lowlight"
     )
 
 
+def _copy(source: str, target: str) -> NodeProto:
+    return helper.make_node("Identity", [source], [target])
+
+
 def _inner(graph: GraphProto, inputs: Mapping[str, str]) -> GraphProto:
     """A graph as a branch of another, whose inputs are values of the outer one."""
-    taken = [helper.make_node("Identity", [outer], [inner]) for inner, outer in inputs.items()]
+    taken = [_copy(outer, inner) for inner, outer in inputs.items()]
     return helper.make_graph([*taken, *graph.node], graph.name, [], graph.output, graph.initializer)
 
 

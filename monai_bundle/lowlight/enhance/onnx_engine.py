@@ -5,7 +5,8 @@ models/model.onnx is one graph of both paths (`lowlight.enhance.exporting` write
 - image (B, 3, H, W) float32 -> pred (B, 9, H, W), as `DualPathNet` does; that is all that a plain use needs.
 - With maps (B, 2, H, W) and colour (B,) bool given too, the tone path does not run: the tone is the given one. So a
   tile gets the tone of its whole frame, and a frame that of its clip.
-- decided_maps and decided_colour are what pred was made with. Asked for alone, they cost the tone path only.
+- decided_maps and decided_colour are what pred was made with. With tone_only (bool) given as true they are all that is
+  made, and the denoise path does not run: that has to be an input, since ONNX Runtime always runs a whole graph.
 
 The maps, not the spline controls behind them, are what is handed on: they can be cut into tiles and averaged over
 frames (the spline is linear in its controls) by NumPy alone.
@@ -14,7 +15,6 @@ frames (the spline is linear in its controls) by NumPy alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class OnnxEngine:
         """See `Engine`."""
         height, width = display.shape[-2:]
         if len(display) == 1 and self.tiling.keeps_whole(height, width):
-            return [FramePrediction.of_channels(self._run(["pred"], {"image": display})[0][0])]
+            return [FramePrediction.of_channels(self._enhance({"image": display}))]
         decided = [self._decide(frame[None]) for frame in display]
         maps = np.mean([maps for maps, _ in decided], axis=0)
         predictions = []
@@ -95,7 +95,8 @@ class OnnxEngine:
 
     def _decide(self, frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
-        maps, colour = self._run(["decided_maps", "decided_colour"], {"image": frame})
+        inputs = {"image": frame, "tone_only": np.array(True)}
+        maps, colour = self.session.run(["decided_maps", "decided_colour"], inputs)
         return maps, colour
 
     def _apply(
@@ -108,20 +109,17 @@ class OnnxEngine:
         def enhance(seen: Area) -> NDArray[np.float32]:
             parts = {"image": frame, "maps": maps}
             cut = {name: np.ascontiguousarray(array[..., seen[0], seen[1]]) for name, array in parts.items()}
-            return self._run(["pred"], {**cut, "colour": colour})[0][0]
+            return self._enhance({**cut, "colour": colour})
 
         (pred, *_) = self.session.get_outputs()
         out = np.empty((pred.shape[1], *frame.shape[-2:]), np.float32)
         self.tiling.fill(out, self.stride, enhance, progress)
         return FramePrediction.of_channels(out)
 
-    def _run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        from onnxruntime import RunOptions
-
-        options = RunOptions()
-        options.only_execute_path_to_fetches = True
-        found: list[NDArray[Any]] = self.session.run(outputs, inputs, options)
-        return found
+    def _enhance(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The channels (9, H, W) of one frame."""
+        ((channels,),) = self.session.run(["pred"], inputs)
+        return channels
 
 
 def open_session(model: Path | bytes) -> Any:
