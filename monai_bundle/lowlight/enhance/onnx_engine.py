@@ -95,8 +95,14 @@ class OnnxEngine:
 
     def _decide(self, frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
+        if not self.tiling.keeps_whole(*frame.shape[-2:]):
+            # What the whole frame took must be given back before its tiles take theirs.
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         inputs = {"image": frame, "tone_only": np.array(True)}
-        maps, colour = self.session.run(["decided_maps", "decided_colour"], inputs)
+        maps, colour = self.session.run(["decided_maps", "decided_colour"], inputs, options)
         return maps, colour
 
     def _apply(
