@@ -84,10 +84,15 @@ class OnnxEngine:
         height, width = display.shape[-2:]
         if len(display) == 1 and self.tiling.keeps_whole(height, width):
             return [FramePrediction.of_channels(self._enhance({"image": display}))]
-        decided = [self._decide(frame[None]) for frame in display]
-        maps = np.mean([maps for maps, _ in decided], axis=0)
+        # A running sum: the maps of all frames of a long clip at once would double what its result takes.
+        maps, colours = np.zeros((1, 2, height, width), np.float32), []
+        for frame in display:
+            own, colour = self._decide(frame[None])
+            maps += own
+            colours.append(colour)
+        maps /= len(display)
         predictions = []
-        for done, (frame, (_, colour)) in enumerate(zip(display, decided, strict=True), 1):
+        for done, (frame, colour) in enumerate(zip(display, colours, strict=True), 1):
             predictions.append(self._apply(frame[None], maps, colour, progress if len(display) == 1 else None))
             if progress is not None and len(display) > 1:
                 progress(done, len(display))
