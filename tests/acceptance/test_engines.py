@@ -20,7 +20,7 @@ def test_onnx_differs_from_torch_by_at_most_a_ten_thousandth_of_the_range(shared
         display = frames_to_display(image.pixels, image.value_range, image.frames)
         ((first,), (second,)) = (engine.predict(display, None) for engine in engines)
         parts = ("residual", "log_gain", "log_gamma")
-        found[item.path.name] = max(np.abs(getattr(first, name) - getattr(second, name)).max() for name in parts)
+        found[str(item.relative)] = max(np.abs(getattr(first, name) - getattr(second, name)).max() for name in parts)
     assert len(found) == 180
     worst = max(found, key=lambda name: found[name])
     assert found[worst] <= 1e-4, (worst, found[worst])
