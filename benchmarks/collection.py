@@ -12,6 +12,7 @@ import torch
 
 from lowlight import Enhancer
 from lowlight.enhance.result import Result
+from lowlight.enhance.torch_engine import TorchEngine
 from lowlight.evaluation.modalities import Modalities
 from lowlight.imaging import collect
 from lowlight.imaging.transforms import ReadImage
@@ -67,10 +68,13 @@ def observation(pixels: np.ndarray, name: str, modality: str, severity: str) -> 
 
 def enhancer(weights: Path | None) -> Enhancer:
     """The engine, with other weights than the shipped ones if a file is named."""
-    engine = Enhancer(device="cpu")
-    if weights is not None:
-        load_weights(engine.network, weights)
-    return engine
+    if weights is None:
+        return Enhancer(device="cpu")
+    # Other weights have no graph of their own.
+    enhancer = Enhancer(device="cpu", engine="torch")
+    assert isinstance(enhancer.engine, TorchEngine)
+    load_weights(enhancer.engine.network, weights)
+    return enhancer
 
 
 def enhance(engine: Enhancer, pixels: np.ndarray) -> Result:

@@ -1,14 +1,16 @@
 """How long enhancing takes: whole processes, and the engine per megapixel once it is loaded.
 
-    python benchmarks/enhance_time.py [--runs N]
+    python benchmarks/enhance_time.py [--runs N] [--threads N]
 
-Absolute seconds depend on the machine; the last column gives each row as a ratio to starting Python with torch and
-MONAI in the same run.
+Absolute seconds depend on the machine; the last column gives each row as a ratio to another row of the same run: whole
+processes to starting Python with what enhancing a file needs at least, the engines to torch at the same size. What is
+compared runs in turns, so that other work on the machine slows both.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -18,11 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from skimage import data
 from skimage.transform import resize
 
 from lowlight import Enhancer
 from lowlight.artifacts import quantify
+from lowlight.enhance.enhancer import frames_to_display
 from lowlight.imaging import write_png
 
 
@@ -32,23 +36,29 @@ def dark_picture(height: int, width: int, colour: bool) -> np.ndarray:
     return np.rint(0.2 * 255 * resize(scene, (height, width)) ** 1.5).astype(np.uint8)
 
 
-def timed(action: Callable[[], object], runs: int) -> list[float]:
-    """Seconds of each of `runs` runs, after one that is not counted."""
-    action()
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - started)
+def in_turns(actions: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
+    """Seconds of each of `runs` runs of every action, after one that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for run in range(runs + 1):
+        for name, action in actions.items():
+            started = time.perf_counter()
+            action()
+            if run:
+                seconds[name].append(time.perf_counter() - started)
     return seconds
 
 
-def main() -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
-    rows: list[tuple[str, list[float]]] = []
+def show(title: str, measured: dict[str, list[float]], reference: str) -> None:
+    """Print a table, each row as a ratio to one of them."""
+    base = statistics.median(measured[reference])
+    print(f"\n{title:56} {'min s':>8} {'median s':>8} {'max s':>8} {'ratio':>7}")
+    for name, seconds in measured.items():
+        middle = statistics.median(seconds)
+        print(f"{name:56} {min(seconds):8.3f} {middle:8.3f} {max(seconds):8.3f} {middle / base:7.3f}")
+
+
+def whole_processes(runs: int) -> None:
+    """Enhance a file from the command line."""
     with tempfile.TemporaryDirectory() as folder:
         image, out = Path(folder) / "dark.png", Path(folder) / "out"
         write_png(dark_picture(512, 512, colour=False), image)
@@ -56,27 +66,46 @@ def main() -> None:
         def process(*arguments: str | Path) -> None:
             subprocess.run([sys.executable, *map(str, arguments)], check=True, capture_output=True)
 
-        rows.append(
-            ("python -c 'import torch, monai.bundle'", timed(lambda: process("-c", "import torch, monai.bundle"), runs))
-        )
-        command = ("-m", "lowlight", "enhance", image, "-o", out)
-        rows.append(("lowlight enhance, 512 x 512 grey PNG, whole process", timed(lambda: process(*command), runs)))
-    enhancer = Enhancer(device="cpu")
+        least = "python -c 'import onnxruntime, pydicom, PIL'"
+        actions: dict[str, Callable[[], object]] = {
+            least: lambda: process("-c", "import onnxruntime, pydicom, PIL"),
+            "python -c 'import torch, monai.bundle'": lambda: process("-c", "import torch, monai.bundle"),
+            "lowlight enhance, 512 x 512 grey PNG": lambda: process("-m", "lowlight", "enhance", image, "-o", out),
+        }
+        show("whole processes", in_turns(actions, runs), least)
+
+
+def engines(runs: int) -> None:
+    """Enhance arrays, once everything is loaded; `force`: without judging first whether there is anything to do."""
+    loaded = {name: Enhancer(device="cpu", engine=name) for name in ("torch", "onnx")}
     for height, width, colour in ((512, 512, False), (1024, 1024, False), (1024, 1024, True), (2048, 2048, False)):
         picture = dark_picture(height, width, colour)
-        seconds = timed(lambda picture=picture: enhancer(picture), runs)
-        rows.append((f"Enhancer, {height} x {width} {'colour' if colour else 'grey'}", seconds))
-        per_megapixel = [second / (height * width / 1e6) for second in seconds]
-        rows.append(("  per megapixel", per_megapixel))
-        rows.append(("  with force: not judged first", timed(lambda p=picture: enhancer(p, force=True), runs)))
-        rows.append(("  the artifact report alone", timed(lambda p=picture: quantify(p, (0, 255)), runs)))
-    result = enhancer(dark_picture(1024, 1024, colour=False))
-    rows.append(("blend, 1024 x 1024 grey", timed(lambda: result.blend(0.7, 0.4), runs)))
-    reference = statistics.median(rows[0][1])
-    print(f"{'what':56} {'min s':>8} {'median s':>8} {'max s':>8} {'ratio':>7}")
-    for name, seconds in rows:
-        middle = statistics.median(seconds)
-        print(f"{name:56} {min(seconds):8.3f} {middle:8.3f} {max(seconds):8.3f} {middle / reference:7.3f}")
+        actions: dict[str, Callable[[], object]] = {
+            f"Enhancer, {name}, force": lambda e=enhancer, p=picture: e(p, force=True)
+            for name, enhancer in loaded.items()
+        }
+        actions["Enhancer, onnx"] = lambda p=picture: loaded["onnx"](p)
+        actions["artifact report alone"] = lambda p=picture: quantify(p, (0, 255))
+        for name, enhancer in loaded.items():
+            display = frames_to_display(picture, (0, 255), frames=False)
+            actions[f"network alone, {name}"] = lambda e=enhancer, d=display: e.engine.predict(d, None)
+        show(f"{height} x {width} {'colour' if colour else 'grey'}", in_turns(actions, runs), "Enhancer, torch, force")
+    result = loaded["onnx"](dark_picture(1024, 1024, colour=False), force=True)
+    blending = {"blend, 1024 x 1024 grey": lambda: result.blend(0.7, 0.4)}
+    show("without the network", in_turns(blending, runs), "blend, 1024 x 1024 grey")
+
+
+def main() -> None:
+    """Measure and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    # Both engines and all processes started from here follow it.
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    torch.set_num_threads(arguments.threads)
+    whole_processes(arguments.runs)
+    engines(arguments.runs)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from published_bundle import Published, published
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell that starts the tests in the background has them ignore Ctrl-C, and their child processes with them.
@@ -51,6 +52,12 @@ def enhancer():
     from lowlight import Enhancer
 
     return Enhancer(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A copy of the bundle with weights of its own and the model.onnx exported from them; not to be changed."""
+    return published(BUNDLE, tmp_path_factory.mktemp("own"))
 
 
 @pytest.fixture(scope="session")

@@ -1,130 +1,124 @@
-"""From a bundle's folder to what enhances: network with weights, inferer, default strengths, identity."""
+"""From a bundle's folder to what enhances: an engine, default strengths, identity."""
 
 from __future__ import annotations
 
-import importlib
-import json
+import ctypes
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-import yaml
+import numpy as np
+from numpy.typing import NDArray
 
-from lowlight.bundle import file_sha256
-from lowlight.enhance.inferer import DualPathInferer
-from lowlight.errors import BundleError
-from lowlight.model.network import DualPathNet
+from lowlight.enhance.definition import Definition
+from lowlight.enhance.identity import ModelIdentity
+from lowlight.enhance.onnx_engine import OnnxEngine
+from lowlight.enhance.result import FramePrediction
+from lowlight.enhance.tiling import Progress
+from lowlight.errors import BundleError, DependencyError, LowLightError
 
-OURS = "lowlight."
+if TYPE_CHECKING:
+    from lowlight.enhance.torch_engine import TorchEngine
 
-SHIPPED_WEIGHTS = "$@bundle_root + '/models/model.pt'"
+ENGINES = ("auto", "onnx", "torch")
+ON_PROCESSOR = ("auto", "cpu")
+"""Devices that ONNX Runtime serves here."""
+
+CUDA_DRIVER = {"win32": "nvcuda.dll"}
+"""Name of the library that comes with the driver of a GPU; elsewhere `libcuda.so.1`."""
 
 
-@dataclass(frozen=True)
-class ModelIdentity:
-    """What made a derived image: the bundle's name and version, and the SHA-256 of its weights."""
+class Engine(Protocol):
+    """What runs the network.
+
+    Attributes:
+        name: "onnx" or "torch". device: as torch names it.
+    """
 
     name: str
-    weights_sha256: str
+    device: str
 
-    @classmethod
-    def of(cls, root: str | Path, weights: str | Path) -> ModelIdentity:
-        """Identity of a bundle's weights, checked against metadata.json.
+    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+        """What the network makes of frames (F, 3, H, W) that belong together, black 0 and white 1: one tone for all.
 
-        Raises:
-            BundleError: metadata or weights are missing, or the weights are not those that metadata.json names.
+        `progress` hears of every frame, or of every tile of a single one.
         """
-        metadata_file = Path(root) / "configs" / "metadata.json"
-        for file in (metadata_file, Path(weights)):
-            if not file.is_file():
-                raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
-        metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
-        digest = file_sha256(weights)
-        expected = metadata.get("weights_sha256")
-        shipped = Path(weights).resolve() == (Path(root) / "models" / "model.pt").resolve()
-        # A bundle of one's own weights leaves the checksum out of its metadata; one that states it means it.
-        if shipped and expected is not None and digest != expected:
-            raise BundleError(f"{weights}: does not belong to this bundle (its checksum differs); install it again")
-        return cls(f"{metadata['name']} {metadata['version']}", digest)
-
-    def derivation(self, brightness: float, denoise: float) -> str:
-        """One line for a derived file: what made it, with all that decides the pixels; at most 1024 characters."""
-        return (
-            f"Enhanced with {self.name} (weights {self.weights_sha256[:16]}), brightness {brightness:g}, "
-            f"denoise {denoise:g}: brightness, contrast and noise changed; not for quantitative use"
-        )
-
-    @property
-    def unchanged(self) -> str:
-        """The same for an image that was left alone."""
-        return f"Judged undamaged by {self.name}: pixels unchanged"
 
 
 @dataclass(frozen=True)
-class Engine:
-    """What `inference.yaml` defines, ready to run."""
+class Loaded:
+    """A bundle, ready to enhance."""
 
-    network: DualPathNet
-    inferer: DualPathInferer
+    engine: Engine
     strengths: dict[str, dict[str, float]]
     model: ModelIdentity
 
 
-def load_engine(root: Path, device: torch.device) -> Engine:
-    """Build what a bundle's inference.yaml and metadata.json define.
+def load(root: Path, engine: str, device: str) -> Loaded:
+    """Open a bundle with an engine: "onnx", "torch", or "auto".
+
+    "auto" takes torch where it has a GPU, or where another device than the processor is asked for; else ONNX Runtime,
+    if it can run what the bundle's inference.yaml, weights and model.onnx define together; else torch.
 
     Raises:
-        BundleError: something is missing, damaged, or does not belong together.
+        ValueError: no such engine.
+        BundleError: something is missing, damaged, or does not belong together; the engine has no such device.
+        DependencyError: the package that the engine needs is not installed.
     """
-    config_file = root / "configs" / "inference.yaml"
-    if not config_file.is_file():
-        raise BundleError(f"{config_file}: missing; the bundle is incomplete, install it again")
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    definition = Definition.of(root)
+    opened, model = _open(definition, engine, device)
+    return Loaded(opened, definition.made("strengths")["strengths"], model)
+
+
+def _open(definition: Definition, engine: str, device: str) -> tuple[Engine, ModelIdentity]:
+    if engine == "onnx" and device not in ON_PROCESSOR:
+        raise BundleError(f'engine "onnx" runs on the processor, not on "{device}"; use the engine "torch" for that')
+    if engine == "torch" or (engine == "auto" and not _for_processor(device)):
+        return _torch().open(definition, device)
     try:
-        content = _read(config_file, root)
-        network, weights = content["network_def"], Path(content["weights"])
-        identity = ModelIdentity.of(root, weights)
-        network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
-    except BundleError:
-        raise
-    except Exception as error:
-        # Whatever a damaged YAML file, a wrong argument or foreign weights raise, the way out is the same.
-        raise BundleError(f"{root}: the bundle cannot be loaded ({error}); install it again") from error
-    return Engine(network.to(device).eval(), content["inferer"], content["strengths"], identity)
+        return OnnxEngine.open(definition)
+    except LowLightError as error:
+        if engine == "onnx":
+            raise
+        try:
+            torch_engine = _torch()
+        except DependencyError:
+            raise error from None
+    return torch_engine.open(definition, device)
 
 
-def _read(config_file: Path, root: Path) -> dict[str, Any]:
-    """The parts of inference.yaml that an engine needs, instantiated.
-
-    The shipped file names only classes of this package with literal arguments. Such a file is read without MONAI,
-    whose import alone takes longer than enhancing an image, and without evaluating expressions; any other file goes
-    through MONAI's own parser. Either way it is the same definition.
-    """
-    config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-    parts = {name: config[name] for name in ("network_def", "inferer", "strengths")}
-    if all(_is_plain(part) for part in parts.values()) and config["weights"] == SHIPPED_WEIGHTS:
-        content: dict[str, Any] = {name: _instantiate(part) for name, part in parts.items()}
-        return {**content, "weights": root / "models" / "model.pt"}
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser()
-    parser.read_config(config_file)
-    parser["bundle_root"] = str(root)
-    return {name: parser.get_parsed_content(name) for name in (*parts, "weights")}
+def _for_processor(device: str) -> bool:
+    """Whether the processor is asked for, or all there is."""
+    if device != "auto":
+        return device in ON_PROCESSOR
+    # Loading torch takes seconds: it is only asked where a driver says that there may be a GPU.
+    return not (_has_gpu_driver() and _torch_has_gpu())
 
 
-def _is_plain(part: Any) -> bool:
-    """Whether a part of a configuration holds literals and classes of this package alone."""
-    if isinstance(part, dict):
-        return str(part.get("_target_", OURS)).startswith(OURS) and all(_is_plain(value) for value in part.values())
-    if isinstance(part, list):
-        return all(_is_plain(value) for value in part)
-    return not (isinstance(part, str) and part[:1] in ("$", "@", "%"))
+def _has_gpu_driver() -> bool:
+    try:
+        ctypes.CDLL(CUDA_DRIVER.get(sys.platform, "libcuda.so.1"))
+    except OSError:
+        return False
+    return True
 
 
-def _instantiate(part: Any) -> Any:
-    if not isinstance(part, dict) or "_target_" not in part:
-        return part
-    arguments = {name: _instantiate(value) for name, value in part.items() if name != "_target_"}
-    module, _, name = part["_target_"].rpartition(".")
-    return getattr(importlib.import_module(module), name)(**arguments)
+def _torch_has_gpu() -> bool:
+    try:
+        from lowlight.enhance.torch_engine import gpu_available
+    except ModuleNotFoundError:
+        return False
+    return gpu_available()
+
+
+def _torch() -> type[TorchEngine]:
+    try:
+        from lowlight.enhance.torch_engine import TorchEngine
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"this needs the package {error.name}, which is not installed; pip install 'lowlight-enhance[bundle]'"
+        ) from error
+    return TorchEngine

@@ -29,6 +29,11 @@ class FramePrediction:
     log_gamma: NDArray[np.float32]
 
     @classmethod
+    def of_channels(cls, channels: NDArray[np.float32]) -> FramePrediction:
+        """From one frame of the network's output (9, H, W): see `lowlight.model.network.Prediction`."""
+        return cls(channels[3:6], channels[6], channels[7], channels[8])
+
+    @classmethod
     def of_unchanged(cls, height: int, width: int) -> FramePrediction:
         """For a frame that the network has not seen: nothing is changed, and of the error nothing is known (NaN)."""
         nothing = np.zeros((height, width), np.float32)

@@ -14,10 +14,11 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from lowlight.enhance.enhancer import choose_strengths, frames_to_display, split_frames
+from lowlight.enhance.enhancer import choose_strengths, frames_to_display
+from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.judging import Subject, judge_beforehand
-from lowlight.enhance.loading import ModelIdentity
 from lowlight.enhance.result import Result
+from lowlight.enhance.torch_engine import split_frames
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging import Found, collect, plan_names, read, write
 

@@ -150,6 +150,7 @@ class TonePath(nn.Module):
 
     def see(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Cells (B, 6, size, size) and raw statistics (B, `FrameStatistics.count`) of observations y (B, 3, H, W)."""
+        y = y.clamp(0, 1)
         return self._cells(y), self.statistics.measure(y)
 
     def decide(self, cells: Tensor, statistics: Tensor) -> Tensor:
@@ -168,7 +169,6 @@ class TonePath(nn.Module):
 
         The last two tell noise from structure, and with it how much light there was.
         """
-        y = y.clamp(0, 1)
         grid = (self.size, self.size)
         luminance = y.mean(1, keepdim=True)
         change = functional.pad((luminance[..., 1:] - luminance[..., :-1]).abs(), (0, 1))
@@ -321,7 +321,9 @@ class DualPathNet(nn.Module):
     def _residuals(self, y: Tensor, toned: Tensor, maps: Tensor) -> tuple[Tensor, ...]:
         height, width = y.shape[-2:]
         stride = self.denoise.stride
-        padding = (0, -width % stride, 0, -height % stride)
+        # Rounded up in this form, because an exporter has to see that the sum is a multiple of the stride.
+        right, below = (stride * ((side + stride - 1) // stride) - side for side in (width, height))
+        padding = (0, right, 0, below)
         both = functional.pad(torch.cat([y, toned, maps], 1), padding, mode="replicate")
         half_maps = functional.avg_pool2d(both[:, 6:], 2)
         outputs = self.denoise(both[:, :3], both[:, 3:6], half_maps)

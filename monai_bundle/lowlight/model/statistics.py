@@ -11,6 +11,7 @@ catheter or burned-in text was white, the brightest pixels that are no impulses 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -128,10 +129,7 @@ class FrameStatistics(nn.Module):
     def _blocks(self, y: Tensor) -> Tensor:
         # JPEG rounds the luma of Rec. 601 (ITU-T T.871), so that is where its zeros are.
         luma = 0.299 * y[:, :1] + 0.587 * y[:, 1:2] + 0.114 * y[:, 2:]
-        missing = [max(0, BLOCK - side) for side in (y.shape[-1], y.shape[-2])]
-        if any(missing):
-            luma = functional.pad(luma, (0, missing[0], 0, missing[1]), mode="replicate")
-        coefficients = functional.conv2d(luma, self.basis, stride=BLOCK).flatten(2)
+        coefficients = functional.conv2d(_at_least(luma, BLOCK), self.basis, stride=BLOCK).flatten(2)
         level, detail = coefficients[:, :1] / (BLOCK * LEVELS), coefficients[:, 1:]
         energy = torch.log(detail.square() + 0.25) / 8
         zero = (detail.abs() < 1).to(y.dtype)
@@ -145,33 +143,27 @@ class FrameStatistics(nn.Module):
 
     def _calm(self, level: Tensor, detail: Tensor) -> Tensor:
         """How much energy each band has in the calmest and in the typical blocks of each brightness."""
-        energies = torch.einsum("kc,bcn->bkn", self.bands, detail.square())
+        energies = self.bands @ detail.square()
         # Fewer blocks than brightnesses: the same block stands for several.
-        places = torch.linspace(0, level.shape[-1] - 1e-3, max(level.shape[-1], BRIGHTNESSES), device=level.device)
-        order = level[:, 0].argsort(dim=-1)[:, places.long()]
-        size = order.shape[-1] // BRIGHTNESSES
+        blocks = level.shape[-1]
+        count = torch.sym_max(blocks, BRIGHTNESSES)
+        places = torch.arange(count, device=level.device) * blocks // count
+        order = level[:, 0].argsort(dim=-1)[:, places]
+        size = count // BRIGHTNESSES
         grouped = energies.gather(2, order[:, None].expand(-1, len(BANDS), -1))[..., : BRIGHTNESSES * size]
         ordered = grouped.unflatten(-1, (BRIGHTNESSES, size)).sort(dim=-1).values
-        chosen = ordered[..., [int(share * size) for share in CALM]]
-        return (torch.log(chosen + 0.05) / 4).flatten(1)
+        return (torch.log(_at_shares(ordered, CALM) + 0.05) / 4).flatten(1)
 
     def _extremes(self, y: Tensor) -> Tensor:
         """Darkest and brightest places of each channel, single pixels left out: they may be impulses."""
-        smallest = POOL + 2
-        missing = [max(0, smallest - side) for side in (y.shape[-1], y.shape[-2])]
-        if any(missing):
-            y = functional.pad(y, (0, missing[0], 0, missing[1]), mode="replicate")
+        y = _at_least(y, POOL + 2)
         found = []
         for image in (y, 1 - y):
             # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
             lines = torch.minimum(torch.minimum(image[..., :-2], image[..., 1:-1]), image[..., 2:])
             eroded = torch.minimum(torch.minimum(lines[..., :-2, :], lines[..., 1:-1, :]), lines[..., 2:, :])
-            rows, columns = eroded.shape[-2] // POOL, eroded.shape[-1] // POOL
-            eroded = eroded[..., : rows * POOL, : columns * POOL]
-            places = eroded.unflatten(-2, (rows, POOL)).amax(-2).unflatten(-1, (columns, POOL)).amax(-1)
-            ordered = places.flatten(2).sort(dim=-1, descending=True).values
-            count = ordered.shape[-1]
-            found.append(ordered[..., [min(count - 1, int(share * count)) for share in EXTREMES]])
+            places = functional.max_pool2d(eroded, POOL)
+            found.append(_at_shares(places.flatten(2).sort(dim=-1, descending=True).values, EXTREMES))
         bright, dark = found[0], 1 - found[1]
         return torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1).flatten(1)
 
@@ -180,6 +172,19 @@ class FrameStatistics(nn.Module):
         ordered = means.sort(dim=1).values
         places = torch.linspace(0, GRID * GRID - 1, QUANTILES, device=y.device).round().long()
         return torch.sqrt(ordered[:, places].clamp(min=0) + 1e-4)
+
+
+def _at_least(image: Tensor, side: int) -> Tensor:
+    """The image (B, C, H, W) with its last row and column repeated until it has `side` of each."""
+    missing = [torch.sym_max(0, side - length) for length in (image.shape[-1], image.shape[-2])]
+    return functional.pad(image, (0, missing[0], 0, missing[1]), mode="replicate")
+
+
+def _at_shares(ordered: Tensor, shares: Sequence[float]) -> Tensor:
+    """Of sorted values (..., n), those that stand behind each share of them: (..., len(shares))."""
+    # Without Python's own arithmetic, an exported graph works for every n.
+    places = torch.tensor(shares, dtype=torch.float64, device=ordered.device) * ordered.shape[-1]
+    return ordered[..., places.long().clamp(max=ordered.shape[-1] - 1)]
 
 
 def _average(values: Tensor, weights: Tensor) -> Tensor:

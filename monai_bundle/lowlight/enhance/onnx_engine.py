@@ -1,0 +1,165 @@
+"""The network in ONNX Runtime: on a processor faster than torch, and without torch's seconds of loading.
+
+models/model.onnx is one graph of both paths (`lowlight.enhance.exporting` writes it):
+
+- image (B, 3, H, W) float32 -> pred (B, 9, H, W), as `DualPathNet` does; that is all that a plain use needs.
+- With maps (B, 2, H, W) and colour (B,) bool given too, the tone path does not run: the tone is the given one. So a
+  tile gets the tone of its whole frame, and a frame that of its clip.
+- decided_maps and decided_colour are what pred was made with. With tone_only (bool) given as true they are all that is
+  made, and the denoise path does not run: that has to be an input, since ONNX Runtime always runs a whole graph.
+
+The maps, not the spline controls behind them, are what is handed on: they can be cut into tiles and averaged over
+frames (the spline is linear in its controls) by NumPy alone.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowlight.enhance.definition import Definition, network_signature
+from lowlight.enhance.identity import ModelIdentity
+from lowlight.enhance.result import FramePrediction
+from lowlight.enhance.tiling import Area, Progress, Tiling
+from lowlight.errors import BundleError, DependencyError
+
+MODEL_FILE = Path("models/model.onnx")
+"""Below the bundle's folder."""
+
+WEIGHTS_KEY, NETWORK_KEY, STRIDE_KEY = "weights_sha256", "network_def", "stride"
+"""What the file's metadata say of the network that it was exported from."""
+
+INFERER = "lowlight.enhance.inferer.DualPathInferer"
+"""The inferer whose tiles this engine can do as well."""
+
+
+class OnnxEngine:
+    """Runs the exported network on the processor.
+
+    Uses as many threads as OMP_NUM_THREADS says, like torch; without it, one a core.
+
+    Args:
+        session: of ONNX Runtime. tiling: how large frames are done. stride: of the network.
+    """
+
+    name = "onnx"
+    device = "cpu"
+
+    def __init__(self, session: Any, tiling: Tiling, stride: int) -> None:
+        self.session, self.tiling, self.stride = session, tiling, stride
+
+    @classmethod
+    def open(cls, definition: Definition) -> tuple[OnnxEngine, ModelIdentity]:
+        """The exported network of a bundle, and which weights it was exported from.
+
+        Raises:
+            DependencyError: ONNX Runtime is not installed.
+            BundleError: model.onnx is missing, damaged, or was exported from other weights or another network than the
+                bundle's; the bundle's inference.yaml does something that only torch can follow.
+        """
+        inferer = definition.parts["inferer"]
+        if not definition.plain or inferer.get("_target_") != INFERER:
+            raise BundleError(f'{definition.file}: is not plain enough for ONNX Runtime; use the engine "torch"')
+        identity = ModelIdentity.of(definition.root, definition.root / "models" / "model.pt")
+        file = definition.root / MODEL_FILE
+        if not file.is_file():
+            raise BundleError(f'{file}: missing; write it with configs/export.yaml, or use the engine "torch"')
+        session = open_session(file)
+        described = session.get_modelmeta().custom_metadata_map
+        expected = {
+            WEIGHTS_KEY: identity.weights_sha256,
+            NETWORK_KEY: network_signature(definition.parts["network_def"]),
+        }
+        if any(described.get(key) != value for key, value in expected.items()):
+            raise BundleError(f"{file}: was exported from other weights; write it again with configs/export.yaml")
+        tiling = Tiling(**{name: value for name, value in inferer.items() if name != "_target_"})
+        return cls(session, tiling, int(described[STRIDE_KEY])), identity
+
+    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+        """See `Engine`."""
+        height, width = display.shape[-2:]
+        if len(display) == 1 and self.tiling.keeps_whole(height, width):
+            return [FramePrediction.of_channels(self._enhance({"image": display}))]
+        # A running sum: the maps of all frames of a long clip at once would double what its result takes.
+        maps, colours = np.zeros((1, 2, height, width), np.float32), []
+        for frame in display:
+            own, colour = self._decide(frame[None])
+            maps += own
+            colours.append(colour)
+        maps /= len(display)
+        predictions = []
+        for done, (frame, colour) in enumerate(zip(display, colours, strict=True), 1):
+            predictions.append(self._apply(frame[None], maps, colour, progress if len(display) == 1 else None))
+            if progress is not None and len(display) > 1:
+                progress(done, len(display))
+        return predictions
+
+    def _decide(self, frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
+        if not self.tiling.keeps_whole(*frame.shape[-2:]):
+            # What the whole frame took must be given back before its tiles take theirs.
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        inputs = {"image": frame, "tone_only": np.array(True)}
+        maps, colour = self.session.run(["decided_maps", "decided_colour"], inputs, options)
+        return maps, colour
+
+    def _apply(
+        self,
+        frame: NDArray[np.float32],
+        maps: NDArray[np.float32],
+        colour: NDArray[np.bool_],
+        progress: Progress | None,
+    ) -> FramePrediction:
+        def enhance(seen: Area) -> NDArray[np.float32]:
+            parts = {"image": frame, "maps": maps}
+            cut = {name: np.ascontiguousarray(array[..., seen[0], seen[1]]) for name, array in parts.items()}
+            return self._enhance({**cut, "colour": colour})
+
+        (pred, *_) = self.session.get_outputs()
+        out = np.empty((pred.shape[1], *frame.shape[-2:]), np.float32)
+        self.tiling.fill(out, self.stride, enhance, progress)
+        return FramePrediction.of_channels(out)
+
+    def _enhance(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The channels (9, H, W) of one frame."""
+        ((channels,),) = self.session.run(["pred"], inputs)
+        return channels
+
+
+def open_session(model: Path | bytes) -> Any:
+    """A session of ONNX Runtime on the processor, with as many threads as OMP_NUM_THREADS says.
+
+    Args:
+        model: file, or its content.
+
+    Raises:
+        DependencyError: ONNX Runtime is not installed.
+        BundleError: not a graph that it can run.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "this needs the package onnxruntime, which is not installed; install lowlight-enhance again"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal():
+        options.intra_op_num_threads = int(threads)
+    options.log_severity_level = 3  # errors alone: its warnings speak of kernels, not of images
+    content = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime's own errors have no common base, and the way out is always the same.
+        name = "the exported graph" if isinstance(model, bytes) else model
+        raise BundleError(
+            f"{name}: damaged, or not for this ONNX Runtime; write it again with configs/export.yaml"
+        ) from error

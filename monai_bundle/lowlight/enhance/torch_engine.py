@@ -1,0 +1,90 @@
+"""The network in torch: on any device, and where it is defined."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lowlight.enhance.definition import Definition
+from lowlight.enhance.identity import ModelIdentity
+from lowlight.enhance.inferer import DualPathInferer
+from lowlight.enhance.result import FramePrediction
+from lowlight.enhance.tiling import Progress
+from lowlight.errors import BundleError
+from lowlight.imaging.libraries import one_line
+from lowlight.model.network import DualPathNet
+
+
+class TorchEngine:
+    """Runs `DualPathNet` itself.
+
+    Attributes:
+        network: with weights, ready. inferer: how it sees frames. device: where.
+    """
+
+    name = "torch"
+
+    def __init__(self, network: DualPathNet, inferer: DualPathInferer, device: torch.device) -> None:
+        self.network, self.inferer = network.to(device).eval(), inferer
+        self.device = str(device)
+
+    @classmethod
+    def open(cls, definition: Definition, device: str) -> tuple[TorchEngine, ModelIdentity]:
+        """The network of a bundle with its weights, and which weights those are.
+
+        Args:
+            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
+
+        Raises:
+            BundleError: weights are missing or do not belong to the bundle or to the network; no such device.
+        """
+        chosen = _device(device)
+        try:
+            made = definition.made("network_def", "inferer", "weights")
+            identity = ModelIdentity.of(definition.root, made["weights"])
+            network = made["network_def"]
+            network.load_state_dict(torch.load(made["weights"], map_location=chosen, weights_only=True))
+        except BundleError:
+            raise
+        except Exception as error:
+            # Whatever a wrong argument or foreign weights raise, the way out is the same.
+            raise BundleError(
+                f"{definition.root}: the bundle cannot be loaded ({one_line(error)}); install it again"
+            ) from error
+        return cls(network, made["inferer"], chosen), identity
+
+    @torch.inference_mode()
+    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+        """See `Engine`."""
+        frames = torch.from_numpy(display)
+        controls = self.inferer.tone(frames, self.network)
+        predictions = []
+        for index, frame in enumerate(frames):
+            tile_progress = progress if len(frames) == 1 else None
+            out = self.inferer.apply(frame[None].to(self.device), self.network, controls, tile_progress)
+            predictions += split_frames(out)
+            if progress is not None and len(frames) > 1:
+                progress(index + 1, len(frames))
+        return predictions
+
+
+def split_frames(out: torch.Tensor) -> list[FramePrediction]:
+    """The network's output (F, 9, H, W) as one NumPy `FramePrediction` a frame."""
+    return [FramePrediction.of_channels(channels) for channels in out.float().cpu().numpy()]
+
+
+def gpu_available() -> bool:
+    """Whether torch has a GPU to run on."""
+    return torch.cuda.is_available()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if gpu_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BundleError(f'device "{name}" is not available here; use "auto" or "cpu"') from error
+    return device
