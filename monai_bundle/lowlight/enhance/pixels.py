@@ -72,8 +72,9 @@ def to_display(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray
 def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range: tuple[float, float]) -> NDArray[Any]:
     """Bring an enhanced frame (3, H, W) back to the depth, range and shape of its source frame.
 
-    Integers are rounded and clipped to the declared range, or to the source's own values where those exceed it; floats
-    declared as (0, 1) are clipped likewise.
+    Integers are rounded and clipped to the declared range; floats declared as (0, 1) are clipped likewise. Where the
+    source has values outside of that range (beyond a window), results there keep their order instead: they are drawn
+    together, as far as the source's own values reach.
 
     Returns:
         Array of the shape and dtype of `source`.
@@ -83,7 +84,7 @@ def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range
     values = frame.astype(np.float64) * (white - black) + black
     low = min(black, white, float(source.min()))
     high = max(black, white, float(source.max()))
-    values = np.clip(values, low, high)
+    values = np.clip(_drawn_together(values, black, white, low, high), low, high)
     if source.dtype.kind in "iu":
         limits = np.iinfo(source.dtype)
         # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
@@ -93,3 +94,16 @@ def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range
     elif source.dtype.kind == "b":
         return values >= 0.5
     return values.astype(source.dtype)
+
+
+def _drawn_together(
+    values: NDArray[np.float64], black: float, white: float, low: float, high: float
+) -> NDArray[np.float64]:
+    """Values beyond the declared range scaled down to end at ``low`` and ``high``; those within it stay."""
+    bottom, top = sorted((black, white))
+    largest, smallest = float(values.max()), float(values.min())
+    if largest > high > top:
+        values = np.where(values > top, top + (values - top) * ((high - top) / (largest - top)), values)
+    if smallest < low < bottom:
+        values = np.where(values < bottom, bottom - (bottom - values) * ((bottom - low) / (bottom - smallest)), values)
+    return values
