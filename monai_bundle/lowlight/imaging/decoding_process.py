@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import pickle
@@ -57,6 +58,9 @@ def _do(answers: IO[bytes], task: str, path: Path, limits: Limits, arguments: tu
     except PermissionError:
         pickle.dump(("InputError", ("may not be read", "check its permissions")), answers)
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            pickle.dump(("memory", None), answers)
+            return
         pickle.dump(("InputError", (f"cannot be read ({error.strerror})", "check the disk or share")), answers)
     except Exception as error:
         # Parsers raise anything on damaged bytes, and their messages quote the file: only the type is told.

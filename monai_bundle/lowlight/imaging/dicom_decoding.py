@@ -21,7 +21,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from lowlight.errors import InputError, LowLightError
 from lowlight.imaging import dicom_checks as checks
-from lowlight.imaging.dicom_overlays import separate_overlays
+from lowlight.imaging.dicom_overlays import lie_in_pixels, separate_overlays
 from lowlight.imaging.dicom_structure import check_structure
 from lowlight.imaging.jpeg import tables_of
 from lowlight.imaging.limits import Limits, way_out
@@ -171,7 +171,7 @@ def _check_memory(path: Path, dataset: Dataset, count: int, limits: Limits) -> N
 def _decoded(path: Path, dataset: Dataset) -> NDArray[Any]:
     """Stored values, colours as RGB."""
     try:
-        return pixel_array(dataset)
+        return pixel_array(dataset, correct_unused_bits=not lie_in_pixels(dataset))
     except MemoryError:
         raise
     except Exception:
