@@ -39,7 +39,7 @@ servers:
 	echo "make test:$$missing not found; as root: apt-get install $(SERVERS)"; exit 1
 
 soak: $(VENV)/.test servers
-	$(BIN)/python tests/soak_dicom.py
+	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
 
 acceptance: $(VENV)/.test
 	@test -d "$(LOWLIGHT_SHARED)/bench" || { echo "make acceptance: no image collection at $(LOWLIGHT_SHARED); set LOWLIGHT_SHARED"; exit 1; }

@@ -46,7 +46,10 @@ def grey_clip(folder: Path, count: int = 4, **elements: Any) -> list[Path]:
         dataset = Dataset()
         for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "StudyDate"):
             dataset[keyword] = source[keyword]
-        dataset.SOPClassUID, dataset.SOPInstanceUID = UltrasoundImageStorage, f"1.2.826.0.1.3680043.8.498.7.{number + 1}"
+        dataset.SOPClassUID, dataset.SOPInstanceUID = (
+            UltrasoundImageStorage,
+            f"1.2.826.0.1.3680043.8.498.7.{number + 1}",
+        )
         dataset.Modality, dataset.InstanceNumber, dataset.AcquisitionNumber = "US", number + 1, 1
         dataset.Rows, dataset.Columns = frame.shape
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"

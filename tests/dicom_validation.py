@@ -26,7 +26,7 @@ def new_kinds_of_error(source: Path, result: Path, inflated: Path) -> set[str]:
         inflated: where a copy may be written of a source that dciodvfy cannot read because it is deflated.
     """
     dataset = pydicom.dcmread(source)
-    if dataset.file_meta.TransferSyntaxUID.is_deflated:
+    if dataset.file_meta.TransferSyntaxUID == pydicom.uid.DeflatedExplicitVRLittleEndian:
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         pydicom.dcmwrite(inflated, dataset, implicit_vr=False, little_endian=True)
         source = inflated

@@ -112,7 +112,11 @@ def test_a_directory_without_its_files_a_readme_and_an_archive_are_skipped(enhan
         ("no rows", lambda path: changed(path, Rows=0), "declares an empty image (320 x 0)"),
         ("samples", lambda path: changed(path, SamplesPerPixel=1), "RGB has 3 samples a pixel, it declares 1"),
         ("bits", lambda path: changed(path, BitsStored=12), "it stores 12 bits in 8"),
-        ("colours", lambda path: changed(path, PhotometricInterpretation="DOE^JOHN"), "photometric interpretation an unk"),
+        (
+            "colours",
+            lambda path: changed(path, PhotometricInterpretation="DOE^JOHN"),
+            "photometric interpretation an unk",
+        ),
     ],
 )
 def test_a_hostile_file_is_refused_in_one_line(
@@ -139,8 +143,9 @@ def test_a_file_cut_anywhere_is_refused(name: str, enhance: Run, tmp_path: Path)
 def test_a_limit_can_be_raised_and_lowered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = shipped("examples_ybr_color.dcm")
     command = ("enhance", source, "-o", tmp_path, "--brightness", "0", "--denoise", "0")
-    assert "declares 30 frames, over the limit of 29; if the file is to be trusted, raise the limit: --limit frames" in (
-        lowlight(capsys, *command, "--limit", "frames=29").err
+    assert (
+        "declares 30 frames, over the limit of 29; if the file is to be trusted, raise the limit: --limit frames"
+        in (lowlight(capsys, *command, "--limit", "frames=29").err)
     )
     assert "over the limit of 1 MB" in lowlight(capsys, *command, "--limit", "memory=1MB").err
     assert lowlight(capsys, *command, "--limit", "frames=30", "--limit", "memory=1GB").code == 0

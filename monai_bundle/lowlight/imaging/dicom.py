@@ -174,9 +174,7 @@ def _colour(dataset: Dataset, stored: NDArray[Any], encoded: int) -> tuple[NDArr
     return pixels, DicomRestore(dataset, encoded, bounds, stored.dtype, (), (), 1, None)
 
 
-def _stored_grey(
-    source: MedicalImage, pixels: NDArray[np.float32]
-) -> tuple[NDArray[Any], Shown]:
+def _stored_grey(source: MedicalImage, pixels: NDArray[np.float32]) -> tuple[NDArray[Any], Shown]:
     """Stored values, and how they are shown.
 
     One mapping serves all frames where the source has one for all.

@@ -50,7 +50,7 @@ def arrange(found: Sequence[Found], limits: Limits, hashed: bool) -> list[tuple[
     """Group files so that each group gets one tone, in the order of ``found``.
 
     A DICOMDIR is replaced by the files that it lists, and becomes a `Found` that is skipped with a line. A second file
-    with the SOP Instance UID of an earlier one becomes one that is skipped if it is a copy, and refused otherwise.
+    with the content of an earlier one becomes one that is skipped, too.
 
     Args:
         found: files of all kinds; those that are no DICOM stay alone.
@@ -151,12 +151,12 @@ def _without_doubles(found: Sequence[Found], described: dict[Path, Described | N
         earlier = first.setdefault(about.instance, item.path) if about is not None and about.instance else item.path
         if earlier == item.path or item.fault is not None:
             result.append(item)
-        elif _digest(earlier) == _digest(item.path):
+        elif _digest(earlier) != _digest(item.path):
+            # The same instance in another encoding, say; results are told apart by their pixels.
+            result.append(item)
+        else:
             fault = NotAnImageError(item.path, f"is a copy of {earlier.name}, which is done", _SAME, True)
             result.append(replace(item, fault=fault))
-        else:
-            told = f"has the SOP Instance UID of {earlier.name}, but other content"
-            result.append(replace(item, fault=InputError(item.path, told, _SAME)))
     return result
 
 
