@@ -44,7 +44,7 @@ def mammogram(source: Path, target: Path) -> Path:
 def measured(source: Path, output: Path) -> tuple[float, int]:
     """Seconds of one run, and the most memory that it and its decoding process held together, in bytes."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "lowlight", "enhance", source, "-o", output, "--force", "--json"]
+    command = [sys.executable, "-m", "lowlight", "enhance", source, "-o", output, "--force"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak, ended = [0], threading.Event()
 

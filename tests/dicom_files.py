@@ -73,14 +73,15 @@ def rle_bomb(path: Path) -> Path:
 
 def deflate_bomb(path: Path, size: int = 1_000_000) -> Path:
     """Deflated zeros of about ``size`` bytes, which would unpack to a thousand times as much."""
-    header = shipped("image_dfl.dcm").read_bytes()
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     # Pixel data of 2 GB, as an element says that is never read.
-    content = [packer.compress(b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", 2_000_000_000))]
-    zeros = bytes(1 << 20)
-    while sum(map(len, content)) < size:
-        content.append(packer.compress(zeros))
-    path.write_bytes(_meta(header) + b"".join(content) + packer.flush())
+    header = packer.compress(b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", 2_000_000_000)) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )
+    # After a full flush the packer forgets what came before: its output can be repeated.
+    zeros = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    content = header + zeros * (size // len(zeros)) + packer.flush()
+    path.write_bytes(_meta(shipped("image_dfl.dcm").read_bytes()) + content)
     return path
 
 

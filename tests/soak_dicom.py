@@ -13,9 +13,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from dicom_killing import FILES, assert_whole, batch, completed
 from cli_runs import names, start
 from dicom_fuzzing import LARGEST, LONGEST, run
+from dicom_killing import FILES, assert_whole, batch, completed
 from rich.progress import track
 
 STEP = 100

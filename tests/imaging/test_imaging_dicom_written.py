@@ -156,6 +156,19 @@ def test_an_overlay_of_its_own_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(result.overlay_array(0x6000), source.overlay_array(0x6000))
 
 
+def test_an_overlay_of_a_big_endian_file_is_turned_round(tmp_path: Path) -> None:
+    source = pydicom.dcmread(shipped("examples_overlay.dcm"))
+    plane = source.overlay_array(0x6000)
+    source[0x6000, 0x3000].value = np.frombuffer(source[0x6000, 0x3000].value, "<u2").astype(">u2").tobytes()
+    source.PixelData = source.pixel_array.astype(">u2").tobytes()
+    source.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    pydicom.dcmwrite(tmp_path / "in.dcm", source, implicit_vr=False, little_endian=False)
+    image = read(tmp_path / "in.dcm")
+    np.testing.assert_array_equal(image.pixels, read(shipped("examples_overlay.dcm")).pixels)
+    result = pydicom.dcmread(write(image, image.pixels, tmp_path / "out.dcm"))
+    np.testing.assert_array_equal(result.overlay_array(0x6000), plane)
+
+
 def test_pixels_of_one_bit_stay_so(tmp_path: Path) -> None:
     plane = (stored(grey_clip(tmp_path, 1)[0]) > 20).astype(np.uint8)
     (path,) = grey_clip(tmp_path, 1, BitsAllocated=1, BitsStored=1, HighBit=0)

@@ -61,11 +61,17 @@ def resolve_range(image: NDArray[Any], value_range: tuple[float, float] | None) 
 
 def to_display(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
     """Scale one frame (H, W[, 3]) so that black is 0 and white 1: float32 (3, H, W), grey in three equal channels."""
+    scaled = to_channels(frame, value_range)
+    return np.repeat(scaled, 3, axis=0) if len(scaled) == 1 else scaled
+
+
+def to_channels(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """The same with a single channel for grey: float32 (1, H, W) or (3, H, W)."""
     black, white = value_range
     # Differences are taken in double: 32-bit integers have more digits than float32.
     scaled = ((frame.astype(np.float64) - black) / (white - black)).astype(np.float32)
     if scaled.ndim == 2:
-        return np.repeat(scaled[None], 3, axis=0)
+        return scaled[None]
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
 
 

@@ -28,6 +28,8 @@ from lowlight.imaging.limits import Limits, way_out
 
 _JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _DELIMITERS = 0xFFFE
+_PIXELS = 0x7FE00010
+_WORDS = {"OW": 2, "OL": 4, "OF": 4, "OV": 8, "OD": 8}  # bytes
 _AGAIN = "export it again from where it came"
 # Encoded frame, decoded frame, and the copy that puts colours in order live at the same time.
 _COPIES = 3
@@ -90,6 +92,7 @@ def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:
     checks.check_encoding(path, dataset)
     if not any_modality:
         checks.check_modality(path, dataset)
+    _to_little_endian(dataset)
     quantisation, encoded = _quantisation(dataset, count), len(dataset.PixelData)
     stored = _decoded(path, dataset)
     if dataset.PhotometricInterpretation == checks.PALETTE:
@@ -178,6 +181,16 @@ def _decoded(path: Path, dataset: Dataset) -> NDArray[Any]:
         # What decoders say quotes values and knows no file; which of them met what is no help to the user either.
         name = dataset.file_meta.TransferSyntaxUID.name.partition(" (")[0]
         raise InputError(path, f"is damaged: its pixels, stored as {name}, cannot be decoded", _AGAIN) from None
+
+
+def _to_little_endian(dataset: Dataset) -> None:
+    """Turn words of a big-endian file round: parsers leave them as they lie in the file, and so do writers."""
+    if dataset.original_encoding[1] is not False:
+        return
+    for element in dataset.iterall():
+        width = _WORDS.get(element.VR)
+        if width is not None and element.tag != _PIXELS and isinstance(element.value, bytes):
+            element.value = np.frombuffer(element.value, f">u{width}").astype(f"<u{width}").tobytes()
 
 
 def _settle(path: Path, dataset: Dataset) -> None:

@@ -206,8 +206,7 @@ def _lut(
         first -= 65536
     data = item.LUTData
     if isinstance(data, bytes):
-        big_endian = dataset.original_encoding[1] is False
-        words = np.frombuffer(data, np.uint8) if len(data) < 2 * count else np.frombuffer(data, "<>"[big_endian] + "u2")
+        words = np.frombuffer(data, np.uint8 if len(data) < 2 * count else "<u2")
         entries = words[:count].astype(np.uint16)
     else:
         entries = np.atleast_1d(np.asarray(data)).astype(np.uint16)[:count]

@@ -68,7 +68,7 @@ def _compress(dataset: Dataset, how: str) -> bool:
 
 def _same(written: Dataset, again: Dataset) -> bool:
     """Whether two data sets hold the same elements with the same values, in sequences too, but for the pixels."""
-    written_tags, again_tags = ({tag for tag in dataset.keys() if tag != _PIXELS} for dataset in (written, again))
+    written_tags, again_tags = (set(dataset.keys()) - {_PIXELS} for dataset in (written, again))
     return written_tags == again_tags and all(_equal(written[tag].value, again[tag].value) for tag in written_tags)
 
 

@@ -66,7 +66,7 @@ def read(
 
 
 def _loader(kind: Kind) -> Loader:
-    """The loader of this kind, which is not DICOM. Imported when met: a folder of JPEGs does not wait for DICOM to load."""
+    """The loader of this kind, but DICOM. Imported when met: a folder of JPEGs does not wait for DICOM to load."""
     if kind == "png":
         from lowlight.imaging import png
 
