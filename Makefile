@@ -1,6 +1,7 @@
 # make demo   set up and run the main job on a real image       make test        set up, then every test (no data needed)
 # make lint   ruff and mypy                                     make acceptance  checks against the image collection
-# make bench  timings (BENCHMARKS.md)                           make clean       remove what the others made
+# make bench  timings (BENCHMARKS.md)                           make soak        hours of damaged DICOM files and kills
+# make clean  remove what the others made
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,14 +10,14 @@ LOWLIGHT_SHARED ?= $(abspath ../shared)
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test browser acceptance lint bench clean
+.PHONY: demo test browser servers acceptance soak lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.bundle
 	@mkdir -p out
 	$(BIN)/lowlight demo -o out/demo.png
 
-test: $(VENV)/.test lint browser
+test: $(VENV)/.test lint browser servers
 	$(BIN)/python -m pytest -m "not acceptance"
 
 # Pages are tested in a real browser. Root on Debian or Ubuntu gets it installed; everyone else is told.
@@ -26,6 +27,19 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null && exit 0; \
 	fi; \
 	echo "make test: no Chromium is installed, in which pages are tested; as root: apt-get install chromium"; exit 1
+
+# DICOM results are checked by programs of other houses, and by a real archive.
+SERVERS = dicom3tools dcmtk orthanc orthanc-dicomweb
+servers:
+	@missing=; for name in dciodvfy dcmdump Orthanc; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(SERVERS) >/dev/null && exit 0; \
+	fi; \
+	echo "make test:$$missing not found; as root: apt-get install $(SERVERS)"; exit 1
+
+soak: $(VENV)/.test servers
+	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
 
 acceptance: $(VENV)/.test
 	@test -d "$(LOWLIGHT_SHARED)/bench" || { echo "make acceptance: no image collection at $(LOWLIGHT_SHARED); set LOWLIGHT_SHARED"; exit 1; }

@@ -28,7 +28,16 @@ class InputError(LowLightError):
 
 
 class NotAnImageError(InputError):
-    """The file is valid or irrelevant, but holds no image to enhance: batches skip it with one line, exit code 0."""
+    """The file is valid or irrelevant, but holds no image to enhance: batches skip it with one line, exit code 0.
+
+    Args:
+        source, fault, remedy: as for `InputError`.
+        beside_images: it is what studies bring along (a report, a plan, a README): skipped even if it was named.
+    """
+
+    def __init__(self, source: str | Path, fault: str, remedy: str = "", beside_images: bool = False) -> None:
+        super().__init__(source, fault, remedy)
+        self.beside_images = beside_images
 
 
 class OutputError(InputError):

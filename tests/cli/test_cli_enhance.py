@@ -131,7 +131,7 @@ def test_a_stated_value_range_makes_floats_readable(tmp_path: Path, capsys: pyte
 
 def test_a_dicom_image_says_how_it_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = Path(shutil.copy(get_testdata_file("examples_rgb_color.dcm"), tmp_path / "ultrasound.dcm"))
-    ended = lowlight(capsys, "enhance", source, "-o", tmp_path / "out", "--brightness", "0.5", "--json")
+    ended = lowlight(capsys, "enhance", source, "-o", tmp_path / "out", "--brightness", "0.5", "--json", "--phi")
     assert ended.code == 0
     (entry,) = ended.entries
     original, result = pydicom.dcmread(source), pydicom.dcmread(tmp_path / "out/ultrasound.dcm")

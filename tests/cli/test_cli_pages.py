@@ -79,7 +79,7 @@ def test_the_page_of_quantify_shows_every_image_with_its_numbers(
     images: Path, tmp_path: Path, browser: Browser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "new/page.html"
-    ended = lowlight(capsys, "quantify", images, "--html", file, "--json")
+    ended = lowlight(capsys, "quantify", images, "--html", file, "--json", "--phi")
     assert ended.code == 0
     assert names(tmp_path) == ["new/page.html"]
     with browser.open(file, height=ALL, scheme="dark") as page:
@@ -103,13 +103,17 @@ def test_nothing_of_a_patient_is_on_a_page_or_the_console(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = lowlight(capsys, "quantify", images, "--html", tmp_path / "q.html")
-    two = lowlight(capsys, "enhance", images, "-o", tmp_path / "out", "--report", tmp_path / "e.html")
+    out = tmp_path / "out"
+    two = lowlight(capsys, "enhance", images, "-o", out, "--report", tmp_path / "e.html", "--any-modality")
     for content in ((tmp_path / "q.html").read_text(), (tmp_path / "e.html").read_text()):
-        assert "slice.dcm" in content
+        assert "eye.png" in content
+        assert "slice.dcm" not in content, "files of hospitals may be named after patients"
         assert "Quixote" not in content, "neither as the patient nor as the folder"
         assert "SECRET" not in content
         assert str(images) not in content
     assert "Alonso" not in one.out + one.err + two.out + two.err
+    assert len([name for name in names(out) if name.endswith(".dcm")]) == 1
+    assert not [name for name in names(out) if "slice" in name]
 
 
 def test_images_can_be_narrowed_down_without_any_script(
@@ -135,7 +139,7 @@ def test_the_page_of_enhance_shows_what_changed(
     images: Path, tmp_path: Path, browser: Browser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "page.html"
-    arguments = ("enhance", images, "-o", tmp_path / "out", "--report", file, "--force", "--json")
+    arguments = ("enhance", images, "-o", tmp_path / "out", "--report", file, "--force", "--json", "--any-modality")
     ended = lowlight(capsys, *arguments)
     assert ended.code == 0
     with browser.open(file, height=ALL) as page:

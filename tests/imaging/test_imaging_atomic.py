@@ -17,6 +17,7 @@ import tifffile
 
 from lowlight.errors import OutputError
 from lowlight.imaging import atomic_path, read, write, write_png
+from lowlight.imaging.atomic import sweep
 
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 
@@ -207,3 +208,21 @@ def test_ctrl_c_while_writing_leaves_whole_files_only(tmp_path: Path) -> None:
     for path in files:
         assert not path.name.startswith(".")
         np.testing.assert_array_equal(read(path).pixels, expected)
+
+
+def test_what_a_killed_process_left_is_swept_away_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from lowlight.imaging import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as path:\n"
+        "    path.write_text('half')\n"
+        "    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "a.dcm"], check=False)
+    (left,) = tmp_path.iterdir()
+    with atomic_path(tmp_path / "b.dcm") as own:
+        own.write_text("whole")
+        assert left.exists()
+        sweep(tmp_path)
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["b.dcm"]

@@ -244,15 +244,19 @@ def test_a_modality_table_is_followed_and_undone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored(result), source.pixel_array)
 
 
-def test_results_are_clipped_at_what_the_bits_hold_and_nowhere_before(tmp_path: Path) -> None:
+def test_results_beyond_the_window_keep_their_order_and_those_within_their_value(tmp_path: Path) -> None:
     source = pydicom.dcmread(shipped("MR_small.dcm"))
     source.BitsStored, source.HighBit, source.PixelRepresentation = 12, 11, 0
     source.WindowCenter, source.WindowWidth = 1000.5, 1001
     source.save_as(tmp_path / "in.dcm")
     image = read(tmp_path / "in.dcm")
     wanted = image.pixels.copy()
-    wanted[0, :4] = (-10, 1.5, 3, 10)
-    np.testing.assert_array_equal(stored(write(image, wanted, tmp_path / "out.dcm"))[0, :4], (0, 2000, 3500, 4095))
+    wanted[0, :6] = (-10, -1, 0.25, 1.5, 3, 10)
+    result = stored(write(image, wanted, tmp_path / "out.dcm"))
+    assert result[0, 0] == 0 < result[0, 1] < result[0, 2] == 750 < 1500 < result[0, 3] < result[0, 4] < 4095
+    assert result[0, 5] == 4095
+    inside = (wanted >= 0) & (wanted <= 1)
+    np.testing.assert_array_equal(result[inside], np.rint(500 + 1000 * wanted[inside]))
 
 
 def test_padding_is_copied_through(tmp_path: Path) -> None:
@@ -347,7 +351,7 @@ def test_what_was_lost_in_compression_is_not_denied(tmp_path: Path) -> None:
     assert result.PhotometricInterpretation == "RGB"
 
 
-@pytest.mark.parametrize("name", ["reportsi.dcm", "rtplan.dcm", "rtstruct.dcm", "waveform_ecg.dcm", "rtdose.dcm"])
+@pytest.mark.parametrize("name", ["reportsi.dcm", "rtplan.dcm", "waveform_ecg.dcm", "rtdose.dcm"])
 def test_objects_without_a_picture_are_no_images(name: str) -> None:
     with pytest.raises(NotAnImageError, match=rf"{name}: is a DICOM object "):
         read(FOLDER / name)
@@ -356,20 +360,18 @@ def test_objects_without_a_picture_are_no_images(name: str) -> None:
 def test_pixels_that_cannot_be_handled_are_refused() -> None:
     with pytest.raises(InputError, match=r"SC_rgb_rle_32bit\.dcm: stores 32 bits a pixel; convert it"):
         read(FOLDER / "SC_rgb_rle_32bit.dcm")
-    with pytest.raises(
-        InputError, match=r"cannot be decoded \(12-bit JPEG Extended is not supported by .*; convert it"
-    ):
+    with pytest.raises(InputError, match=r"12-bit JPEG Extended, for which the decoder pylibjpeg-libjpeg is missing; "):
         read(FOLDER / "JPGExtended.dcm")
     with pytest.raises(InputError, match=r"MR_truncated\.dcm: is damaged or incomplete"):
         read(FOLDER / "MR_truncated.dcm")
 
 
-def test_pixels_that_a_decoder_finds_damaged_are_not_called_unsupported() -> None:
-    with pytest.raises(InputError, match=r"JPEG 2000 Image Compression, cannot be decoded \(.*exceeds limit"):
+def test_a_frame_that_contradicts_its_file_is_refused_before_a_decoder_sees_it() -> None:
+    with pytest.raises(InputError, match=r"declares 256 x 1024 pixels, but its compressed frame 1 says 3722445056 x"):
         read(FOLDER / "JPEG2000-embedded-sequence-delimiter.dcm")
 
 
-@pytest.mark.parametrize("name", ["nested_priv_SQ.dcm", "meta_missing_tsyntax.dcm"])
+@pytest.mark.parametrize("name", ["nested_priv_SQ.dcm"])
 def test_pixel_data_without_its_description_is_named_as_damage(name: str) -> None:
     with pytest.raises(InputError) as caught:
         read(FOLDER / name)

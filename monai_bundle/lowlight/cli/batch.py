@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,12 @@ from lowlight.cli.text import printable, unexpected
 from lowlight.cli.unused_range import unused_range
 from lowlight.errors import InputError, LowLightError, NotAnImageError, OutputError
 from lowlight.imaging import Found, MedicalImage, collect, plan_names, write
+from lowlight.imaging.atomic import sweep
+from lowlight.imaging.dicom_series import arrange, can_be_joined, joined
 from lowlight.imaging.filetype import SUFFIXES, identify, split_suffix
+from lowlight.imaging.limits import DicomReading
+from lowlight.imaging.processing import Processing
+from lowlight.imaging.reading import DEFAULT_READING
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Outcome:
     """
 
     pixels: NDArray[Any]
-    derivation: str
+    derivation: str | Processing
     parameters: dict[str, Any] = field(default_factory=dict)
     line: str = ""
     written: Callable[[], None] | None = None
@@ -61,19 +67,37 @@ class Plan:
     """All jobs of a command.
 
     Attributes:
+        groups: the jobs; those of a group get one tone together.
         output: the folder or file that the user named.
         inputs: identities of all input files, which no result may replace.
         empty: folders of inputs with nothing in them.
     """
 
-    jobs: list[Job]
+    groups: list[tuple[Job, ...]]
     output: Path
     inputs: frozenset[tuple[int, int]]
     empty: tuple[Path, ...] = ()
 
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs in their order."""
+        return [job for group in self.groups for job in group]
 
-def plan(paths: Sequence[Path], output: Path) -> Plan:
+    def only(self, paths: Iterable[Path]) -> Plan:
+        """The same plan for fewer inputs."""
+        kept = set(paths)
+        groups = (tuple(job for job in group if job.found.path in kept) for group in self.groups)
+        return replace(self, groups=[group for group in groups if group])
+
+
+def plan(paths: Sequence[Path], output: Path, dicom: DicomReading | None = None, named_as_inputs: bool = True) -> Plan:
     """Find the files and decide what their results are called.
+
+    Args:
+        paths: files and folders.
+        output: what the user named for the results.
+        dicom: group DICOM files into series, reading their headers so; None: each file is on its own.
+        named_as_inputs: whether DICOM results have the names of their inputs; else they have hashes for names.
 
     Raises:
         typer.BadParameter: the output is a folder of inputs, a file name for the results of several files, or a file
@@ -92,11 +116,15 @@ def plan(paths: Sequence[Path], output: Path) -> Plan:
     if len(paths) == 1 and not folders:
         _check_known_suffix(output)
     check_writable(output.parent if named_file else output)
-    found = without_repeats(_without_results(collect(paths), folders, output))
-    targets = [output] if named_file else [output / name for name in plan_names(found)]
-    jobs = [Job(item, target) for item, target in zip(found, targets, strict=True)]
+    met = without_repeats(_without_results(collect(paths), folders, output))
+    groups = [(item,) for item in met] if dicom is None else arrange(met, dicom.limits, not named_as_inputs)
+    found = [item for group in groups for item in group]
+    if named_file and len(found) > 1:
+        raise typer.BadParameter(f"{output} is the name of a file, but there are several results", param_hint=_OUT)
+    targets = iter([output] if named_file else [output / name for name in plan_names(found)])
+    jobs = [tuple(Job(item, next(targets)) for item in group) for group in groups]
     inputs = frozenset(filter(None, (identity(item.path) for item in found)))
-    return Plan(jobs, output, inputs, empty_folders(paths, found))
+    return Plan(jobs, output, inputs, empty_folders(paths, met))
 
 
 class Batch:
@@ -106,10 +134,19 @@ class Batch:
         the_plan: the jobs.
         report: told of every file, and of the end.
         debug: print tracebacks of unexpected errors.
+        dicom: how DICOM is read.
+        compress: how DICOM is written; see `lowlight.imaging.write`.
     """
 
-    def __init__(self, the_plan: Plan, report: Report, debug: bool) -> None:
-        self.plan, self.report, self.debug = the_plan, report, debug
+    def __init__(
+        self,
+        the_plan: Plan,
+        report: Report,
+        debug: bool,
+        dicom: DicomReading = DEFAULT_READING,
+        compress: str | None = None,
+    ) -> None:
+        self.plan, self.report, self.debug, self.dicom, self.compress = the_plan, report, debug, dicom, compress
 
     def run(
         self,
@@ -132,18 +169,22 @@ class Batch:
             with self.report:
                 for folder in self.plan.empty:
                     self.report.note(f"no image found in {folder}")
-                for job in self.plan.jobs:
+                for folder in {job.target.parent for job in self.plan.jobs}:
+                    sweep(folder)
+                for group in self.plan.groups:
                     interruption.check()
-                    if not self._may_be_written(job):
-                        continue
                     started = time.monotonic()
-                    image = self._read(job, value_range)
+                    read = [(job, image) for job in group if (image := self._readable(job, value_range)) is not None]
                     reading = time.monotonic() - started
-                    if image is None:
+                    if not read:
                         continue
                     if work is None:
                         work = self._prepared(prepare, waiting_for)
-                    self._do(job, image, work, reading)
+                    if len(read) > 1 and can_be_joined([image for _, image in read]):
+                        self._do_together(read, work, reading)
+                        continue
+                    for job, image in read:
+                        self._do(job, image, work, reading / len(read))
             if finish is not None:
                 self._finished(finish)
         except KeyboardInterrupt:
@@ -179,11 +220,16 @@ class Batch:
             return False
         return True
 
+    def _readable(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
+        """The image, unless it is refused or skipped, which is told."""
+        interruption.check()
+        return self._read(job, value_range) if self._may_be_written(job) else None
+
     def _read(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
         self.report.begin(job.found.path)
         try:
             with decoders_silenced(self.debug):
-                image = job.found.read(value_range)
+                image = job.found.read(value_range, self.dicom)
                 warning = unused_range(image) if value_range is None else None
             if warning is not None:
                 self.report.warn(warning)
@@ -197,28 +243,64 @@ class Batch:
         return None
 
     def _do(self, job: Job, image: MedicalImage, work: Work, reading: float) -> None:
-        source, started = job.found.path, time.monotonic()
-        self.report.begin(source)
-        try:
+        started = time.monotonic()
+        self.report.begin(job.found.path)
+        with self._refusing(job):
             outcome = work(image, job.found, self.report.step)
             with interruption.held():
-                write(image, outcome.pixels, job.target, derivation=outcome.derivation)
+                self._write(job, image, outcome.pixels, outcome.derivation)
                 if outcome.written is not None:
                     outcome.written()
                 seconds = reading + time.monotonic() - started
-                self.report.done(source, job.target, seconds, outcome.parameters, line=outcome.line)
+                self.report.done(job.found.path, job.target, seconds, outcome.parameters, line=outcome.line)
+
+    def _do_together(self, read: Sequence[tuple[Job, MedicalImage]], work: Work, reading: float) -> None:
+        """The images as frames of one, so that they get one tone; each then becomes its own result."""
+        started = time.monotonic()
+        first = read[0][0]
+        self.report.begin(first.found.path)
+        outcome = None
+        with self._refusing(*(job for job, _ in read)):
+            outcome = work(joined([image for _, image in read]), first.found, self.report.step)
+        if outcome is None:
+            return
+        written = outcome.written
+        seconds = (reading + time.monotonic() - started) / len(read)
+        parameters = {**outcome.parameters, "files_with_one_tone": len(read)}
+        for (job, image), pixels in zip(read, outcome.pixels, strict=True):
+            interruption.check()
+            with self._refusing(job), interruption.held():
+                self._write(job, image, pixels, outcome.derivation)
+                if written is not None:
+                    written()
+                    written = None
+                line = outcome.line if job is first else ""
+                self.report.done(job.found.path, job.target, seconds, parameters, line=line)
+
+    def _write(self, job: Job, image: MedicalImage, pixels: NDArray[Any], derivation: str | Processing) -> None:
+        write(image, pixels, job.target, derivation=derivation, compress=self.compress)
+
+    @contextmanager
+    def _refusing(self, *jobs: Job) -> Iterator[None]:
+        """Tell what goes wrong in this block as a refusal of each of these files."""
+        try:
+            yield
         except OutputError as error:
-            self.report.refused(source, f"{source} has no result: {error}")
+            self._refuse(jobs, f"has no result: {error}", " ")
         except InputError as error:
             # The engine sees pixels without a name; the user has to know which file it was.
-            known = error if error.source == str(source) else InputError(source, error.fault, error.remedy)
-            self.report.refused(source, str(known))
+            self._refuse(jobs, f"{error.fault}" + (f"; {error.remedy}" if error.remedy else ""))
         except LowLightError as error:
-            self.report.refused(source, f"{source}: {error}")
+            self._refuse(jobs, str(error))
         except BrokenPipeError:
             raise
         except Exception as error:
-            self._refuse_unexpected(job, error)
+            for job in jobs:
+                self._refuse_unexpected(job, error)
+
+    def _refuse(self, jobs: Sequence[Job], message: str, joint: str = ": ") -> None:
+        for job in jobs:
+            self.report.refused(job.found.path, f"{job.found.path}{joint}{message}")
 
     def _refuse_unexpected(self, job: Job, error: Exception) -> None:
         # Some libraries turn a Ctrl-C into an error of their own.

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lowlight.cli.guarding import guarded
-from lowlight.cli.options import FLAG, Debug, Device, Inputs, Json, Modality, Output, ValueRange, strength
+from lowlight.cli.options import (
+    FLAG,
+    AnyModality,
+    Compression,
+    Debug,
+    Device,
+    Inputs,
+    Json,
+    LimitWishes,
+    Modality,
+    NamedAsInputs,
+    Output,
+    ValueRange,
+    Window,
+    dicom_reading,
+    strength,
+)
 from lowlight.cli.text import described
 
 if TYPE_CHECKING:
@@ -49,6 +64,20 @@ def enhance(
         ),
     ] = None,
     value_range: ValueRange = None,
+    window: Window = 1,
+    any_modality: AnyModality = False,
+    compress: Annotated[
+        Compression | None,
+        typer.Option(help="DICOM: compress the results, without loss. Default: Explicit VR Little Endian."),
+    ] = None,
+    label: Annotated[
+        bool,
+        typer.Option(
+            "--label", metavar=FLAG, help="Burn a visible mark into a corner, outside the anatomy if possible."
+        ),
+    ] = False,
+    named_as_inputs: NamedAsInputs = False,
+    limits: LimitWishes = None,
     device: Device = "auto",
     as_json: Json = False,
     debug: Debug = False,
@@ -62,14 +91,17 @@ def enhance(
     from lowlight.cli.outputs import PAGE, check_output, known_as, without_outputs
     from lowlight.cli.report import Report
     from lowlight.imaging import Found, MedicalImage
+    from lowlight.imaging.label import burn_label
+    from lowlight.imaging.processing import Processing
 
     check_output(page, PAGE, "--report")
-    planned = plan(paths, output)
+    reading = dicom_reading(window, any_modality, limits)
+    planned = plan(paths, output, reading, named_as_inputs)
     inputs = without_outputs([job.found for job in planned.jobs], [page])
-    kept = {item.path for item in inputs}
-    the_plan = replace(planned, jobs=[job for job in planned.jobs if job.found.path in kept])
+    the_plan = planned.only(item.path for item in inputs)
     report = Report("enhancing", "enhanced", len(the_plan.jobs), as_json)
     names = known_as(inputs)
+    wishes = {"brightness": brightness, "denoise": denoise, "force": force or None, "label": label or None}
 
     with ExitStack() as stack:
         drawn = None if page is None else stack.enter_context(_page(len(inputs)))
@@ -96,7 +128,17 @@ def enhance(
                 written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)
                 # Judging the result takes time: people without a page are not told of it.
                 parameters = result.report if as_json else {}
-                return Outcome(result.image, result.derivation, parameters, line, written)
+                made = result.image
+                if label:
+                    made = burn_label(made, image.value_range, image.frames, image.valid)
+                processing = Processing(
+                    result.derivation,
+                    result.facts["model"],
+                    result.facts["weights_sha256"],
+                    {name: str(value) for name, value in wishes.items() if value is not None},
+                    denoised=result.denoise > 0,
+                )
+                return Outcome(made, processing, parameters, line, written)
 
             return work
 
@@ -104,7 +146,7 @@ def enhance(
             if drawn is not None and page is not None and drawn.rows:
                 drawn.write(page, report.left_out)
 
-        batch = Batch(the_plan, report, debug)
+        batch = Batch(the_plan, report, debug, reading, compress)
         raise typer.Exit(batch.run(prepare, "loading the network", value_range, finish))
 
 

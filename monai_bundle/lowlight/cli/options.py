@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from lowlight.imaging.limits import DicomReading
 
 # Typer calls for this value of a flag "<bool>"; a flag has none.
 FLAG = ""
@@ -61,6 +64,60 @@ Json = Annotated[
 Debug = Annotated[
     bool, typer.Option("--debug", metavar=FLAG, help="Show warnings of libraries, and details of errors.")
 ]
+
+
+Window = Annotated[
+    int,
+    typer.Option(
+        "--window", metavar="K", min=1, help="DICOM: which of the file's windows (then lookup tables) shows the image."
+    ),
+]
+AnyModality = Annotated[
+    bool,
+    typer.Option(
+        "--any-modality", metavar=FLAG, help="DICOM: also take CT, MR, PET and nuclear medicine, whose values measure."
+    ),
+]
+LimitWishes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        help="DICOM: what one file may cost: memory=4GB, seconds=20 (for each 10 MB), pixels=150M (a frame), "
+        "total_pixels=1G, frames=20k, inflated=1GB, nesting=32, elements=500k.",
+    ),
+]
+NamedAsInputs = Annotated[
+    bool,
+    typer.Option(
+        "--phi",
+        metavar=FLAG,
+        help="DICOM: name results, and images on pages, as the inputs are; without, by a hash, as names of files and "
+        "folders may be those of patients.",
+    ),
+]
+
+
+class Compression(StrEnum):
+    """How DICOM results are compressed, without loss: `lowlight.imaging.dicom_files.COMPRESSIONS`."""
+
+    JPEG2000 = "jpeg2000"
+    JPEGLS = "jpegls"
+    RLE = "rle"
+
+
+def dicom_reading(window: int, any_modality: bool, limits: list[str] | None) -> DicomReading:
+    """What the options say about reading DICOM.
+
+    Raises:
+        typer.BadParameter: a limit that is none.
+    """
+    from lowlight.imaging.limits import DEFAULT, DicomReading
+
+    try:
+        return DicomReading(window, any_modality, DEFAULT.raised(limits or []))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--limit'") from None
 
 
 def strength(largest: float, text: str) -> Any:

@@ -54,11 +54,12 @@ def without_outputs(found: Iterable[Found], outputs: Iterable[Path | None]) -> l
 def known_as(found: Sequence[Found]) -> dict[Path, str]:
     """What each file is called on a page: its name, as text.
 
-    A folder may be named after a patient: it is told only where the names of files would not tell them apart.
+    A folder may be named after a patient: it is told only where the names of files would not tell them apart. Of DICOM
+    whose results are named by a hash, the hash is told.
     """
-    shared = Counter(item.path.name for item in found)
+    shared = Counter(item.relative.name for item in found)
     return {
-        item.path: printable(item.path.name if shared[item.path.name] == 1 else item.relative.as_posix())
+        item.path: printable(item.relative.name if shared[item.relative.name] == 1 else item.relative.as_posix())
         for item in found
     }
 

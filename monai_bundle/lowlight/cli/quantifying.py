@@ -6,15 +6,25 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lowlight.cli.guarding import decoders_silenced, guarded
-from lowlight.cli.options import FLAG, Debug, Inputs, Json, ValueRange
+from lowlight.cli.options import (
+    FLAG,
+    Debug,
+    Inputs,
+    Json,
+    LimitWishes,
+    NamedAsInputs,
+    ValueRange,
+    Window,
+    dicom_reading,
+)
 from lowlight.cli.signals import interruption
 from lowlight.cli.text import counted, described, printable, unexpected
 from lowlight.errors import LowLightError, NotAnImageError
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 
     from lowlight.cli.report import Report
     from lowlight.imaging import Found, MedicalImage
+    from lowlight.imaging.limits import DicomReading
     from lowlight.reports import QuantifiedPage
 
 WIDE = 120
@@ -65,33 +76,42 @@ def quantify(
         typer.Option("--every-frame", metavar=FLAG, help="Judge all frames of a file; without, the middle one."),
     ] = False,
     value_range: ValueRange = None,
+    window: Window = 1,
+    named_as_inputs: NamedAsInputs = False,
+    limits: LimitWishes = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure how damaged images are: noise, salt-and-pepper, blur, JPEG and exposure, and how badly.
 
-    Images are judged as a screen shows them. Where an image does not let something be measured, that is said instead.
+    Images are judged as a screen shows them; files that are frames of one series, as one. Where an image does not let
+    something be measured, that is said instead.
     """
     from lowlight.cli.batch import empty_folders, without_repeats
     from lowlight.cli.outputs import PAGE, TABLE, check_output, without_outputs
     from lowlight.cli.report import Report
     from lowlight.imaging import collect
+    from lowlight.imaging.dicom_series import arrange
     from lowlight.reports import QuantifiedPage, write_csv
 
     if published and page is not None:
         raise typer.BadParameter("the published metrics have no page; leave --published away", param_hint="'--html'")
     check_output(table, TABLE, "--csv")
     check_output(page, PAGE, "--html")
-    found = without_outputs(without_repeats(list(collect(paths))), (table, page))
+    # Measuring changes nothing: what has no use for a tone curve can still be noisy.
+    reading = dicom_reading(window, True, limits)
+    met = without_outputs(without_repeats(list(collect(paths))), (table, page))
+    groups = arrange(met, reading.limits, hashed=not named_as_inputs)
+    found = [item for group in groups for item in group]
     report = Report("measuring", "measured", len(found), as_json)
     with ExitStack() as stack:
         drawn = None if page is None else stack.enter_context(QuantifiedPage(len(found)))
-        measuring = Measuring(report, drawn, published, every_frame, value_range, debug)
+        measuring = Measuring(report, drawn, published, every_frame, value_range, debug, reading)
         try:
             with report:
-                for folder in empty_folders(paths, found):
+                for folder in empty_folders(paths, met):
                     report.note(f"no image found in {folder}")
-                measuring.all(found)
+                measuring.all(groups)
             with interruption.held():
                 if table is not None and measuring.rows:
                     write_csv(measuring.rows, table)
@@ -116,6 +136,7 @@ class Measuring:
         every_frame: whether all frames of a file are measured, or the middle one.
         value_range: (black, white) for files that do not say.
         debug: print tracebacks of unexpected errors.
+        dicom: how DICOM is read.
 
     Attributes:
         names: of the images measured, as people are shown them.
@@ -131,59 +152,91 @@ class Measuring:
         every_frame: bool,
         value_range: tuple[float, float] | None,
         debug: bool,
+        dicom: DicomReading,
     ) -> None:
         self.report, self.page, self.published, self.every_frame = report, page, published, every_frame
-        self.value_range, self.debug = value_range, debug
+        self.value_range, self.debug, self.dicom = value_range, debug, dicom
         self.names: list[str] = []
         self.measured: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
 
-    def all(self, found: Sequence[Found]) -> None:
-        """Measure all files; one that cannot be measured does not stop the others."""
+    def all(self, groups: Sequence[tuple[Found, ...]]) -> None:
+        """Measure all files, those of a group as one series; one that fails does not stop the others."""
         from lowlight.cli.outputs import known_as
 
-        names = known_as(found)
-        for item in found:
-            interruption.check()
-            self.report.begin(item.path)
-            try:
-                self._file(item, names[item.path])
-            except NotAnImageError as error:
-                self.report.skipped(error)
-            except LowLightError as error:
-                self.report.refused(item.path, str(error))
-            except BrokenPipeError:
-                raise
-            except Exception as error:
-                interruption.check()
-                if self.debug:
-                    traceback.print_exc()
-                self.report.refused(item.path, f"{item.path}: {unexpected(error)}")
+        names = known_as([item for group in groups for item in group])
+        for group in groups:
+            started = time.monotonic()
+            read = [(item, image) for item in group if (image := self._read(item)) is not None]
+            for together in self._series(read):
+                item = together[0][0]
+                with self._refusing(item):
+                    self._measure(together, names, time.monotonic() - started)
 
-    def _file(self, item: Found, name: str) -> None:
+    def _read(self, item: Found) -> MedicalImage | None:
+        """The image, unless it is refused or skipped, which is told."""
         from lowlight.cli.unused_range import unused_range
+
+        interruption.check()
+        self.report.begin(item.path)
+        with self._refusing(item):
+            with decoders_silenced(self.debug):
+                image = item.read(self.value_range, self.dicom)
+                warning = unused_range(image) if self.value_range is None else None
+            if warning is not None:
+                self.report.warn(warning)
+            return image
+        return None
+
+    @staticmethod
+    def _series(read: Sequence[tuple[Found, MedicalImage]]) -> list[list[tuple[Found, MedicalImage]]]:
+        from lowlight.imaging.dicom_series import can_be_joined
+
+        together = len(read) > 1 and can_be_joined([image for _, image in read])
+        return [list(read)] if together else [[one] for one in read]
+
+    @contextmanager
+    def _refusing(self, item: Found) -> Iterator[None]:
+        """Tell what goes wrong in this block as the end of this file, not of the others."""
+        try:
+            yield
+        except NotAnImageError as error:
+            self.report.skipped(error)
+        except LowLightError as error:
+            self.report.refused(item.path, str(error))
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            interruption.check()
+            if self.debug:
+                traceback.print_exc()
+            self.report.refused(item.path, f"{item.path}: {unexpected(error)}")
+
+    def _measure(self, read: Sequence[tuple[Found, MedicalImage]], names: dict[Path, str], reading: float) -> None:
+        """Measure one image with its frames, or several files that are frames of one series."""
+        from lowlight.imaging.dicom_series import joined
         from lowlight.reports import flat
 
         started = time.monotonic()
-        with decoders_silenced(self.debug):
-            image = item.read(self.value_range)
-            warning = unused_range(image) if self.value_range is None else None
-        if warning is not None:
-            self.report.warn(warning)
+        image = joined([image for _, image in read]) if len(read) > 1 else read[0][1]
         count = len(image.pixels) if image.frames else 1
         chosen = range(count) if self.every_frame else [count // 2]
         measured = []
         for done, index in enumerate(chosen):
             interruption.check()
-            measured.append(self._frame(image, index, count, name))
+            item = read[index if len(read) > 1 else 0][0]
+            measured.append((item, self._frame(image, index, count, names[item.path])))
             self.report.step(done + 1, len(chosen))
-        for index, numbers in zip(chosen, measured, strict=True):
-            self.names.append(name if count == 1 else f"{name} [{index + 1}]")
+        for index, (item, numbers) in zip(chosen, measured, strict=True):
+            name = names[item.path]
+            self.names.append(name if count == 1 or len(read) > 1 else f"{name} [{index + 1}]")
             self.measured.append(numbers)
             self.rows.append({"file": item.path, "frame": index + 1, "frames": count, **flat(numbers)})
         parameters = {"frames": count, "measured": [index + 1 for index in chosen]}
-        measures = measured[0] if len(chosen) == 1 else {"by_frame": measured}
-        self.report.done(item.path, None, time.monotonic() - started, parameters, measures)
+        measures = measured[0][1] if len(chosen) == 1 else {"by_frame": [numbers for _, numbers in measured]}
+        seconds = (reading + time.monotonic() - started) / len(read)
+        for item, _ in read:
+            self.report.done(item.path, None, seconds, parameters, measures)
 
     def _frame(self, image: MedicalImage, index: int, count: int, name: str) -> dict[str, Any]:
         pixels, valid = image.pixels, image.valid

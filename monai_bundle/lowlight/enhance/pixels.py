@@ -61,19 +61,26 @@ def resolve_range(image: NDArray[Any], value_range: tuple[float, float] | None) 
 
 def to_display(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
     """Scale one frame (H, W[, 3]) so that black is 0 and white 1: float32 (3, H, W), grey in three equal channels."""
+    scaled = to_channels(frame, value_range)
+    return np.repeat(scaled, 3, axis=0) if len(scaled) == 1 else scaled
+
+
+def to_channels(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """The same with a single channel for grey: float32 (1, H, W) or (3, H, W)."""
     black, white = value_range
     # Differences are taken in double: 32-bit integers have more digits than float32.
     scaled = ((frame.astype(np.float64) - black) / (white - black)).astype(np.float32)
     if scaled.ndim == 2:
-        return np.repeat(scaled[None], 3, axis=0)
+        return scaled[None]
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
 
 
 def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range: tuple[float, float]) -> NDArray[Any]:
     """Bring an enhanced frame (3, H, W) back to the depth, range and shape of its source frame.
 
-    Integers are rounded and clipped to the declared range, or to the source's own values where those exceed it; floats
-    declared as (0, 1) are clipped likewise.
+    Integers are rounded and clipped to the declared range; floats declared as (0, 1) are clipped likewise. Where the
+    source has values outside of that range (beyond a window), results there keep their order instead: they are drawn
+    together, as far as the source's own values reach.
 
     Returns:
         Array of the shape and dtype of `source`.
@@ -83,7 +90,7 @@ def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range
     values = frame.astype(np.float64) * (white - black) + black
     low = min(black, white, float(source.min()))
     high = max(black, white, float(source.max()))
-    values = np.clip(values, low, high)
+    values = np.clip(_drawn_together(values, black, white, low, high), low, high)
     if source.dtype.kind in "iu":
         limits = np.iinfo(source.dtype)
         # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
@@ -93,3 +100,16 @@ def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range
     elif source.dtype.kind == "b":
         return values >= 0.5
     return values.astype(source.dtype)
+
+
+def _drawn_together(
+    values: NDArray[np.float64], black: float, white: float, low: float, high: float
+) -> NDArray[np.float64]:
+    """Values beyond the declared range scaled down to end at ``low`` and ``high``; those within it stay."""
+    bottom, top = sorted((black, white))
+    largest, smallest = float(values.max()), float(values.min())
+    if largest > high > top:
+        values = np.where(values > top, top + (values - top) * ((high - top) / (largest - top)), values)
+    if smallest < low < bottom:
+        values = np.where(values < bottom, bottom - (bottom - values) * ((bottom - low) / (bottom - smallest)), values)
+    return values

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowlight.enhance.judging import Judgement, Subject, judge
-from lowlight.enhance.pixels import from_display, to_display
+from lowlight.enhance.pixels import from_display, to_channels
 from lowlight.model import tone
 
 
@@ -102,8 +102,10 @@ class Result:
                 # One value everywhere is no scene: whatever a network draws into it would be invented.
                 target[...] = source
                 continue
-            y = to_display(source, self.value_range)
-            display = tone.blend(y, prediction.residual, prediction.log_gain, prediction.log_gamma, b, n)
+            y = to_channels(source, self.value_range)
+            # Of grey the three channels are equal, and one of them takes a third of the memory.
+            residual = prediction.residual[: len(y)]
+            display = tone.blend(y, residual, prediction.log_gain, prediction.log_gamma, b, n)
             target[...] = from_display(np.asarray(display), source, self.value_range)
         if self.mask is not None:
             blended[:, ~self.mask] = sources[:, ~self.mask]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +25,37 @@ _REMEDIES = {
     errno.EISDIR: ("is a folder", "choose a file name"),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "choose a shorter one"),
 }
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that processes of this machine left here when they were killed.
+
+    Those of processes that still run stay, and so do those of other machines that share the folder.
+    """
+    with suppress(OSError):
+        for path in list(folder.glob(f".*.{_machine()}-*.part*")):
+            owner = path.name.split(".")[2].partition("-")[2]
+            if owner.isdigit() and not _is_running(int(owner)):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _machine() -> str:
+    """This machine in eight letters; its name itself is nobody's business."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":
+        # There, signal 0 would end it. A file that is in use cannot be removed anyway.
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager
@@ -75,7 +108,7 @@ def _create_beside(target: Path) -> Path:
     # The name is hidden, so that a folder walk leaves it out; the suffix stays last, for writers that look at it. The
     # stem is left out of it, because a name as long as the disk allows has no room for more.
     suffix = "".join(target.suffixes[-2:]) if target.name.lower().endswith(".nii.gz") else target.suffix
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part{suffix}")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.{_machine()}-{os.getpid()}.part{suffix}")
     # Not tempfile: its files can be read by their owner alone, and results should follow the umask.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return temporary

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lowlight.errors import InputError, NotAnImageError
 from lowlight.imaging.image import MedicalImage
-from lowlight.imaging.reading import read
+from lowlight.imaging.limits import DicomReading
+from lowlight.imaging.reading import DEFAULT_READING, read
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Found:
         relative: where its result belongs below an output folder: the path below the folder that was named, or the
             bare name of a file that was named itself.
         explicit: True if the user named this very file, False if it was met in a folder.
-        fault: why it cannot even be tried (a folder that may not be listed); None for files.
+        fault: why it is not even tried (a folder that may not be listed, the directory of a medium); None for files.
     """
 
     path: Path
@@ -29,19 +30,21 @@ class Found:
     explicit: bool
     fault: InputError | None = None
 
-    def read(self, value_range: tuple[float, float] | None = None) -> MedicalImage:
+    def read(
+        self, value_range: tuple[float, float] | None = None, dicom: DicomReading = DEFAULT_READING
+    ) -> MedicalImage:
         """Read the image; see `lowlight.imaging.read`.
 
         Raises:
-            NotAnImageError: it was met in a folder and holds no image: skip it.
-            InputError: refused. A file that the user named and that holds no image is refused rather than skipped.
+            NotAnImageError: it holds no image and was met in a folder, or it is what comes with images: skip it.
+            InputError: refused. A file that the user named is refused where its type is not supported.
         """
         if self.fault is not None:
             raise self.fault
         try:
-            return read(self.path, value_range)
+            return read(self.path, value_range, dicom)
         except NotAnImageError as error:
-            if self.explicit:
+            if self.explicit and not error.beside_images:
                 raise InputError(error.source, error.fault, error.remedy) from None
             raise
 

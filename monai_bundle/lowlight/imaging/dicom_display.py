@@ -95,6 +95,27 @@ class LinearMapping:
         exact = (display.astype(np.float64) - self.intercept) / self.slope
         return np.clip(np.rint(exact), self.bounds.low, self.bounds.high).astype(np.int64)
 
+    @classmethod
+    def spanning(cls, low: float, high: float, bounds: StoredRange, inverted: bool) -> LinearMapping:
+        """The mapping under which the stored bits hold displayed values from ``low`` to ``high``, and nothing else."""
+        slope = (high - low) / (bounds.high - bounds.low)
+        if inverted:
+            return cls(-slope, high + slope * bounds.low, bounds)
+        return cls(slope, low - slope * bounds.low, bounds)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The darkest and the brightest displayed value that the stored bits can hold."""
+        low, high = sorted(self.slope * end + self.intercept for end in self.bounds)
+        return low, high
+
+    def window(self, rescale: tuple[float, float]) -> Window:
+        """The window under which a viewer shows this, given the slope and intercept of the modality transform."""
+        slope, intercept = rescale
+        stored = sorted((end - self.intercept) / self.slope for end in (0.0, 1.0))
+        black, white = sorted(slope * value + intercept for value in stored)
+        return Window.between(black, white)
+
 
 @dataclass(frozen=True, eq=False)
 class TableMapping:
@@ -114,27 +135,31 @@ class TableMapping:
 
 
 def display_mapping(
-    dataset: Dataset, frame: int, declared: tuple[float, float] | None
+    dataset: Dataset, frame: int, declared: tuple[float, float] | None, choice: int = 1
 ) -> tuple[DisplayMapping, Window | None]:
-    """How a grey frame is shown: modality transform, then the first window or VOI LUT, then MONOCHROME1.
+    """How a grey frame is shown: modality transform, then a window or VOI LUT, then MONOCHROME1.
 
     Args:
         dataset: with the Image Pixel module.
         frame: index from 0, for multi-frame functional groups.
         declared: (black, white) in rescaled units, in place of the file's own window; black below white.
+        choice: which of the frame's windows, or behind them VOI LUTs, from 1.
 
     Returns:
         The mapping, and the window that makes a viewer show the same; None if a VOI LUT does.
+
+    Raises:
+        ValueError: there are fewer windows; the message says how many.
     """
     bounds = StoredRange.of(dataset)
     modality = _functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
     voi = _functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-    window = Window.between(*declared) if declared else _first_window(voi)
-    table = _first_lut(dataset, modality, "ModalityLUTSequence")
-    voi_table = None if window else _first_lut(dataset, voi, "VOILUTSequence", signed=bounds.low < 0)
+    window, item = (Window.between(*declared), None) if declared else _chosen(voi, choice)
+    table = _lut(dataset, modality, "ModalityLUTSequence", 0)
+    voi_table = None if item is None else _lut(dataset, voi, "VOILUTSequence", item, signed=bounds.low < 0)
     if table is None and voi_table is None:
-        slope, intercept = _rescale(modality)
+        slope, intercept = rescale(modality)
         ends = sorted(slope * end + intercept for end in bounds)
         window = window or Window.between(*ends)
         scale = 1.0 / (window.white - window.black)
@@ -147,7 +172,7 @@ def display_mapping(
         rescaled: NDArray[np.float64] = table.look_up(values).astype(np.float64)
         window = window or (None if voi_table else Window.between(0, table.largest))
     else:
-        slope, intercept = _rescale(modality)
+        slope, intercept = rescale(modality)
         rescaled = values.astype(np.float64) * slope + intercept
     if window is not None:
         shown = (rescaled - window.black) / (window.white - window.black)
@@ -166,11 +191,13 @@ class _LookUpTable(NamedTuple):
         return self.entries[np.clip(values - self.first, 0, len(self.entries) - 1)]
 
 
-def _first_lut(dataset: Dataset, holder: Dataset, keyword: str, signed: bool | None = None) -> _LookUpTable | None:
-    """The first table of a Modality or VOI LUT Sequence (C.11.1.1, C.11.2.1.1)."""
+def _lut(
+    dataset: Dataset, holder: Dataset, keyword: str, index: int, signed: bool | None = None
+) -> _LookUpTable | None:
+    """One table of a Modality or VOI LUT Sequence (C.11.1.1, C.11.2.1.1)."""
     if not holder.get(keyword):
         return None
-    item = holder[keyword].value[0]
+    item = holder[keyword].value[index]
     count, first, bits = (int(n) for n in item.LUTDescriptor)
     count = count or 65536
     if signed is None:
@@ -179,8 +206,7 @@ def _first_lut(dataset: Dataset, holder: Dataset, keyword: str, signed: bool | N
         first -= 65536
     data = item.LUTData
     if isinstance(data, bytes):
-        big_endian = dataset.original_encoding[1] is False
-        words = np.frombuffer(data, np.uint8) if len(data) < 2 * count else np.frombuffer(data, "<>"[big_endian] + "u2")
+        words = np.frombuffer(data, np.uint8 if len(data) < 2 * count else "<u2")
         entries = words[:count].astype(np.uint16)
     else:
         entries = np.atleast_1d(np.asarray(data)).astype(np.uint16)[:count]
@@ -195,26 +221,48 @@ def _strictly_monotonic(shown: NDArray[np.float64]) -> NDArray[np.float32]:
     return (direction * np.concatenate([rising[:1], rising[0] + np.cumsum(steps)])).astype(np.float32)
 
 
-def _rescale(holder: Dataset) -> tuple[float, float]:
+def rescale(holder: Dataset) -> tuple[float, float]:
+    """Slope and intercept of a data set or of an item of Pixel Value Transformation; (1, 0) where there is none."""
     slope, intercept = holder.get("RescaleSlope"), holder.get("RescaleIntercept")
     return float(slope) if slope else 1.0, float(intercept) if intercept is not None else 0.0
 
 
-def _first_window(holder: Dataset) -> Window | None:
-    centre, width = (_first(holder.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
-    if centre is None or width is None or not np.isfinite([centre, width]).all() or width <= 0:
-        return None
-    function = str(holder.get("VOILUTFunction") or "LINEAR")
-    return Window.linear(centre, width) if function == "LINEAR" else Window.exact(centre, width)
+def frame_rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
+    """Slope and intercept of one frame, once a Modality LUT that may have stood in their place is gone."""
+    return rescale(_functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset)
 
 
-def _first(value: Any) -> float | None:
+def _chosen(holder: Dataset, choice: int) -> tuple[Window | None, int | None]:
+    """A window, or the index of a VOI LUT; neither where the frame has none and none was asked for."""
+    windows = _windows(holder)
+    tables = len(holder.get("VOILUTSequence") or [])
+    if choice <= len(windows):
+        return windows[choice - 1], None
+    if choice <= len(windows) + tables:
+        return None, choice - len(windows) - 1
+    if choice > 1:
+        raise ValueError(f"has {len(windows) + tables} windows and VOI lookup tables")
+    return None, None
+
+
+def _windows(holder: Dataset) -> list[Window]:
+    centres, widths = (_numbers(holder.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
+    made = Window.linear if str(holder.get("VOILUTFunction") or "LINEAR") == "LINEAR" else Window.exact
+    return [
+        made(centre, width)
+        for centre, width in zip(centres, widths, strict=False)
+        if np.isfinite([centre, width]).all() and width > 0
+    ]
+
+
+def _numbers(value: Any) -> list[float]:
+    """All values of an element that may have none, one or several."""
     if value is None or value == "":
-        return None
+        return []
     try:
-        return float(value[0]) if len(value) else None
+        return [float(number) for number in value]
     except TypeError:
-        return float(value)
+        return [float(value)]
 
 
 def _functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset | None:

@@ -21,6 +21,7 @@ SUPPORTED = "PNG, JPEG, TIFF, NIfTI (.nii, .nii.gz) and DICOM"
 
 _HEADER_BYTES = 544  # as far as the magic number of NIfTI-2 and the DICOM prefix reach
 _PNG = b"\x89PNG\r\n\x1a\n"
+_GZIP = b"\x1f\x8b"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # A data set without preamble begins with an element of group 0002 or 0008, in either byte order.
 _DICOM_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
@@ -56,7 +57,9 @@ def identify(path: Path) -> Kind:
         raise InputError(
             path, f"is named {suffix} but holds {content}", "check that it was exported and copied completely"
         )
-    raise NotAnImageError(path, "is of an unsupported type", f"convert it to one of {SUPPORTED}")
+    # A README or an archive lies beside the images of many studies.
+    beside = header.startswith(_GZIP) or (not path.suffix and _is_text(header))
+    raise NotAnImageError(path, "is of an unsupported type", f"convert it to one of {SUPPORTED}", beside)
 
 
 def _read_header(path: Path) -> bytes:
@@ -88,7 +91,7 @@ def _kind_of(header: bytes) -> Kind | None:
         return "dicom"
     if header.startswith(_TIFF):
         return "tiff"
-    if _is_nifti(header) or (header.startswith(b"\x1f\x8b") and _is_nifti(_inflate(header))):
+    if _is_nifti(header) or (header.startswith(_GZIP) and _is_nifti(_inflate(header))):
         return "nifti"
     if _is_bare_dicom(header):
         return "dicom"

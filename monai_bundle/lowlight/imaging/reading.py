@@ -10,20 +10,27 @@ from lowlight.errors import InputError, LowLightError
 from lowlight.imaging.filetype import identify
 from lowlight.imaging.image import Kind, MedicalImage
 from lowlight.imaging.libraries import one_line, without_warnings
+from lowlight.imaging.limits import DicomReading
 from lowlight.imaging.values import check_declared_range
 
 logger = logging.getLogger(__name__)
 
 Loader = Callable[[Path, tuple[float, float] | None], MedicalImage]
 
+DEFAULT_READING = DicomReading()
 
-def read(path: str | Path, value_range: tuple[float, float] | None = None) -> MedicalImage:
+
+def read(
+    path: str | Path, value_range: tuple[float, float] | None = None, dicom: DicomReading = DEFAULT_READING
+) -> MedicalImage:
     """Read an image file, whatever its name, by its content.
 
     Args:
         path: PNG, JPEG, TIFF, NIfTI or DICOM; opened for reading only.
         value_range: (black, white) where the file does not say, or says it wrongly. For NIfTI and DICOM in the units
             that the file's own rescale gives (for DICOM it replaces the window); otherwise in stored values.
+        dicom: which window of a DICOM file, which modalities, and what the file may cost. DICOM is parsed and decoded
+            in another process, which runs out of memory or time without harm to this one.
 
     Returns:
         The image; `MedicalImage` says what its pixels mean for each kind.
@@ -39,8 +46,12 @@ def read(path: str | Path, value_range: tuple[float, float] | None = None) -> Me
     kind = identify(path)
     try:
         with without_warnings():
+            if kind == "dicom":
+                from lowlight.imaging.dicom import load
+
+                return load(path, declared, dicom)
             return _loader(kind)(path, declared)
-    except LowLightError:
+    except (LowLightError, ImportError):
         raise
     except MemoryError:
         raise InputError(path, "does not fit into memory", "split it or scale it down") from None
@@ -55,7 +66,7 @@ def read(path: str | Path, value_range: tuple[float, float] | None = None) -> Me
 
 
 def _loader(kind: Kind) -> Loader:
-    """The loader of this kind. Imported when met: a folder of JPEGs does not wait for DICOM to load."""
+    """The loader of this kind, but DICOM. Imported when met: a folder of JPEGs does not wait for DICOM to load."""
     if kind == "png":
         from lowlight.imaging import png
 
@@ -68,10 +79,6 @@ def _loader(kind: Kind) -> Loader:
         from lowlight.imaging import tiff
 
         return tiff.load
-    if kind == "nifti":
-        from lowlight.imaging import nifti
+    from lowlight.imaging import nifti
 
-        return nifti.load
-    from lowlight.imaging import dicom
-
-    return dicom.load
+    return nifti.load

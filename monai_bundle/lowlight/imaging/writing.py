@@ -13,12 +13,18 @@ from lowlight.imaging.atomic import atomic_path
 from lowlight.imaging.filetype import SUFFIXES, split_suffix
 from lowlight.imaging.image import Kind, MedicalImage
 from lowlight.imaging.libraries import one_line, without_warnings
+from lowlight.imaging.processing import Processing
 from lowlight.imaging.values import to_stored
 
-DERIVATION = "Enhanced with LowLightEnhance: brightness, contrast and noise changed; not for quantitative use"
 
-
-def write(source: MedicalImage, pixels: NDArray[Any], path: str | Path, *, derivation: str | None = None) -> Path:
+def write(
+    source: MedicalImage,
+    pixels: NDArray[Any],
+    path: str | Path,
+    *,
+    derivation: str | Processing | None = None,
+    compress: str | None = None,
+) -> Path:
     """Write pixels as a file of the kind that ``source`` was read from, with its depth, geometry and colour profile.
 
     A JPEG comes out as PNG. A DICOM image comes out as a derived object of the same SOP Class with new, reproducible
@@ -33,6 +39,7 @@ def write(source: MedicalImage, pixels: NDArray[Any], path: str | Path, *, deriv
             TIFF ImageDescription (Software where geometry takes its place), NIfTI descrip (shortened to 80 bytes).
             Part of what new DICOM UIDs are made from, so it should name model and parameters. Without it a DICOM
             object says the least that the standard asks for, and other files say nothing.
+        compress: how DICOM is compressed, without loss: jpeg2000, jpegls or rle; None: not at all.
 
     Returns:
         ``path`` as a `Path`.
@@ -50,7 +57,7 @@ def write(source: MedicalImage, pixels: NDArray[Any], path: str | Path, *, deriv
     with atomic_path(path, source.path) as temporary:
         try:
             with without_warnings():
-                _save(result_kind, source, pixels, path, temporary, derivation)
+                _save(result_kind, source, pixels, path, temporary, derivation, compress)
         except (OSError, LowLightError):
             raise
         except MemoryError:
@@ -93,24 +100,31 @@ def _check_suffix(path: Path, kind: Kind) -> None:
 
 
 def _save(
-    kind: Kind, source: MedicalImage, pixels: NDArray[Any], path: Path, temporary: Path, derivation: str | None
+    kind: Kind,
+    source: MedicalImage,
+    pixels: NDArray[Any],
+    path: Path,
+    temporary: Path,
+    derivation: str | Processing | None,
+    compress: str | None,
 ) -> None:
     """Encode into ``temporary``; ``path`` is what errors name. Imported when met, as in reading."""
     if kind == "dicom":
         from lowlight.imaging import dicom
 
-        dicom.save(source, pixels, path, temporary, derivation or DERIVATION)
+        dicom.save(source, pixels, path, temporary, Processing.of(derivation), compress)
         return
+    description = derivation.description if isinstance(derivation, Processing) else derivation
     stored = to_stored(path, pixels, source.pixels.dtype)
     if kind == "png":
         from lowlight.imaging import png
 
-        png.save(stored, source.alpha, source.restore, temporary, derivation)
+        png.save(stored, source.alpha, source.restore, temporary, description)
     elif kind == "tiff":
         from lowlight.imaging import tiff
 
-        tiff.save(stored, source.frames, source.alpha, source.restore, temporary, derivation)
+        tiff.save(stored, source.frames, source.alpha, source.restore, temporary, description)
     else:
         from lowlight.imaging import nifti
 
-        nifti.save(stored, source.frames, source.restore, temporary, derivation)
+        nifti.save(stored, source.frames, source.restore, temporary, description)

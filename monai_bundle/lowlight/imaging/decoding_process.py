@@ -1,0 +1,103 @@
+"""What runs in the process that `lowlight.imaging.isolation` starts: tasks on stdin, answers on stdout."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import pickle
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from lowlight.errors import InputError
+from lowlight.imaging import dicom_decoding
+from lowlight.imaging.limits import Limits
+from lowlight.imaging.packing import packed
+
+_MARGIN = 64_000_000
+_GRACE = 5  # seconds
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    # Whatever a library prints must not get between the answers; what it warns of would name values of the file.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    # Ctrl-C reaches the whole group; whoever started this process ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    libraries = _address_space()
+    while True:
+        try:
+            task, path, limits, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        if hasattr(signal, "alarm"):
+            # Whoever keeps the time may have been killed.
+            signal.alarm(limits.seconds_for(path) + _GRACE)
+        _limit_memory(libraries + limits.memory + _MARGIN)
+        _do(answers, task, path, limits, arguments)
+        answers.flush()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def _do(answers: IO[bytes], task: str, path: Path, limits: Limits, arguments: tuple[Any, ...]) -> None:
+    try:
+        _send(answers, getattr(dicom_decoding, task)(path, limits, *arguments))
+    except MemoryError:
+        pickle.dump(("memory", None), answers)
+    except InputError as error:
+        pickle.dump((type(error).__name__, (error.fault, error.remedy)), answers)
+    except PermissionError:
+        pickle.dump(("InputError", ("may not be read", "check its permissions")), answers)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            pickle.dump(("memory", None), answers)
+            return
+        pickle.dump(("InputError", (f"cannot be read ({error.strerror})", "check the disk or share")), answers)
+    except Exception as error:
+        # Parsers raise anything on damaged bytes, and their messages quote the file: only the type is told.
+        fault = f"is damaged or incomplete ({type(error).__name__})"
+        pickle.dump(("InputError", (fault, "export it again from where it came")), answers)
+
+
+def _send(answers: IO[bytes], result: Any) -> None:
+    if not isinstance(result, dicom_decoding.Decoded):
+        pickle.dump(("done", result), answers)
+        return
+    stored = np.ascontiguousarray(result.stored)
+    rest = {"dataset": result.dataset, "quantisation": result.quantisation, "encoded": result.encoded}
+    # Whole before any of it is sent: what cannot be packed must not leave half an answer.
+    answers.write(packed(("pixels", (stored.dtype.str, stored.shape, rest))))
+    answers.write(stored.reshape(-1).view(np.uint8).data)
+
+
+def _address_space() -> int:
+    """Bytes of address space that the libraries take by themselves."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return 1_000_000_000
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _limit_memory(size: int) -> None:
+    """Let allocations beyond this fail, where the system can; elsewhere the checks of declared sizes have to do."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    soft = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""DICOM data sets as files: written, read back and compared before anybody sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.valuerep import PersonName
+
+from lowlight.errors import OutputError
+from lowlight.imaging import isolation
+from lowlight.imaging.limits import DEFAULT
+
+COMPRESSIONS = {
+    "jpeg2000": (JPEG2000Lossless, "pylibjpeg"),
+    "jpegls": (JPEGLSLossless, "pyjpegls"),
+    "rle": (RLELossless, "pydicom"),
+}
+"""Lossless transfer syntaxes by the names that users give them, and who encodes them: others may abort the process."""
+
+# Below, there is nothing to gain, and encoders fail: that of JPEG 2000 halves a frame five times.
+_SMALLEST_COMPRESSED = 32
+
+
+_PIXELS = Tag("PixelData")
+
+
+def write_checked(
+    dataset: Dataset, stored: NDArray[Any], path: Path, temporary: Path, compress: str | None = None
+) -> None:
+    """Write a Part 10 file, Explicit VR Little Endian or compressed without loss, and read it back.
+
+    Args:
+        dataset: with pixel data in native encoding.
+        stored: the same pixels as an array.
+        path: named in errors.
+        temporary: where to; overwritten.
+        compress: one of `COMPRESSIONS`; None: not compressed. Pixels of one bit never are, nor frames of less
+            than 32 pixels a side.
+
+    Raises:
+        OutputError: what is read back differs from what was written.
+    """
+    compressed = compress is not None and _compress(dataset, compress)
+    pydicom.dcmwrite(temporary, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    again = pydicom.dcmread(temporary)
+    pixels = isolation.decode(temporary, DEFAULT, any_modality=True).stored if compressed else again.pixel_array
+    if not _same(dataset, again) or not np.array_equal(pixels, stored):
+        raise OutputError(path, "reads back differently from what was written", "report this with the input")
+
+
+def _compress(dataset: Dataset, how: str) -> bool:
+    """Compress the pixels, unless they are of a form that this encoder does not take."""
+    syntax, encoder = COMPRESSIONS[how]
+    if min(int(dataset.Rows), int(dataset.Columns)) < _SMALLEST_COMPRESSED or int(dataset.BitsAllocated) == 1:
+        return False
+    dataset.compress(syntax, encoding_plugin=encoder, generate_instance_uid=False)
+    return True
+
+
+def _same(written: Dataset, again: Dataset) -> bool:
+    """Whether two data sets hold the same elements with the same values, in sequences too, but for the pixels."""
+    written_tags, again_tags = (set(dataset.keys()) - {_PIXELS} for dataset in (written, again))
+    return written_tags == again_tags and all(_equal(written[tag].value, again[tag].value) for tag in written_tags)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Sequence) or isinstance(other, Sequence):
+        return len(one or []) == len(other or []) and all(map(_same, one or [], other or []))
+    return _plain(one) == _plain(other)
+
+
+def _plain(value: Any) -> Any:
+    """A value without what encoding adds: padding to even length, and the different ways to say nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode("latin-1")
+    if isinstance(value, str):
+        return value.rstrip(" \0")
+    if isinstance(value, (MultiValue, list, tuple)):
+        values = [_plain(part) for part in value]
+        return values[0] if len(values) == 1 else values or ""
+    return str(value).rstrip(" ") if isinstance(value, PersonName) else value

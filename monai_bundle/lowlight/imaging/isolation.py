@@ -1,0 +1,158 @@
+"""DICOM files are parsed and decoded in a process of their own, which may run out of memory or time without harm.
+
+The process is started when the first file is met, and serves one file after the other. One that hangs, crashes or asks
+for too much costs itself and that file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from lowlight.errors import DependencyError, InputError, NotAnImageError
+from lowlight.imaging.dicom_decoding import Decoded, Described
+from lowlight.imaging.limits import Limits, way_out
+
+_MODULE = "lowlight.imaging.decoding_process"
+
+
+def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:
+    """`lowlight.imaging.dicom_decoding.decode`, in the other process.
+
+    Raises:
+        NotAnImageError, InputError: as there; also when the other process ran out of memory or time, or crashed.
+    """
+    decoded: Decoded = _process.ask("decode", path, limits, any_modality)
+    return decoded
+
+
+def describe(path: Path, limits: Limits) -> Described:
+    """`lowlight.imaging.dicom_decoding.describe`, in the other process; raises as `decode`."""
+    described: Described = _process.ask("describe", path, limits)
+    return described
+
+
+class _DecodingProcess:
+    """The other process, as seen from here."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+
+    def ask(self, task: Literal["decode", "describe"], path: Path, limits: Limits, *arguments: Any) -> Any:
+        """Have a task done and return its answer, or raise what it raised."""
+        with self._lock:
+            child = self._running()
+            late = threading.Event()
+            timer = threading.Timer(limits.seconds_for(path), self._end_late, (child, late))
+            timer.start()
+            try:
+                assert child.stdin is not None
+                assert child.stdout is not None
+                pickle.dump((task, path, limits, arguments), child.stdin)
+                child.stdin.flush()
+                answer = _answer(child.stdout)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=1)
+                code = child.returncode
+                self.stop()
+                raise _ended(path, limits, code, late.is_set()) from None
+            except BaseException:
+                # An interrupt in the middle of an answer: the rest of it would be taken for the next.
+                self.stop()
+                raise
+            finally:
+                timer.cancel()
+        kind, content = answer
+        if kind == "done":
+            return content
+        if kind == "memory":
+            self.stop()
+            raise InputError(path, f"needs more than {limits.memory / 1e6:g} MB to be decoded", way_out("memory"))
+        if kind == "NotAnImageError":
+            raise NotAnImageError(path, content[0], content[1], beside_images=True)
+        raise InputError(path, content[0], content[1])
+
+    def stop(self) -> None:
+        """End the process, if there is one and it is ours."""
+        child, self._child = self._child, None
+        if child is None or self._owner != os.getpid():
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            with suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+
+    @staticmethod
+    def _end_late(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+        late.set()
+        child.kill()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._owner != os.getpid():
+            # After a fork the pipes belong to the parent.
+            self._owner, self._child = os.getpid(), None
+        if self._child is None or self._child.poll() is not None:
+            self._child = _started()
+        return self._child
+
+
+def _started() -> subprocess.Popen[bytes]:
+    package = Path(__file__).resolve().parents[2]
+    paths = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
+    # One thread: what one file may use of the machine should not depend on the number of cores.
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        return subprocess.Popen(
+            # -P: a file called pydicom.py in the folder of the images must not be imported.
+            [sys.executable, "-P", "-m", _MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+    except OSError as error:
+        reason = error.strerror or error
+        raise DependencyError(
+            f"{sys.executable}: the process that decodes DICOM cannot be started ({reason})"
+        ) from error
+
+
+def _answer(pipe: IO[bytes]) -> tuple[str, Any]:
+    """One answer. Pixels come behind it as they lie in memory, not pickled, so that they are never held twice."""
+    kind, content = pickle.load(pipe)
+    if kind != "pixels":
+        return kind, content
+    dtype, shape, decoded = content
+    stored = np.empty(shape, dtype)
+    view = memoryview(stored.reshape(-1).view(np.uint8).data)
+    while view:
+        count = pipe.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return "done", Decoded(stored=stored, **decoded)
+
+
+def _ended(path: Path, limits: Limits, code: int | None, late: bool) -> InputError:
+    if late:
+        return InputError(path, f"takes longer than {limits.seconds_for(path):g} s to decode", way_out("seconds"))
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    return InputError(path, f"makes a decoder crash ({how})", "export it again from where it came")
+
+
+_process = _DecodingProcess()
+atexit.register(_process.stop)

@@ -1,0 +1,110 @@
+"""A real Orthanc on loopback: an archive that takes what it is sent, over STOW-RS and C-STORE."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dicomweb_client.api import DICOMwebClient
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.presentation import build_context
+from requests import Session
+from requests.exceptions import ConnectionError as NobodyThereError
+
+PLUGINS = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+
+class Orthanc:
+    """An archive that runs.
+
+    Attributes:
+        web: its DICOMweb.
+    """
+
+    def __init__(self, http: int, dicom: int, password: str) -> None:
+        self._dicom, session = dicom, Session()
+        session.auth = ("test", password)
+        self.root, self.session = f"http://127.0.0.1:{http}", session
+        self.web = DICOMwebClient(f"{self.root}/dicom-web", session=session)
+
+    def c_store(self, dataset: Dataset) -> int:
+        """Send a data set by DIMSE; returns the status, 0 for success."""
+        entity = AE("TEST")
+        entity.requested_contexts = [build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
+        association = entity.associate("127.0.0.1", self._dicom, ae_title="ORTHANC")
+        assert association.is_established
+        try:
+            return int(association.send_c_store(dataset).Status)
+        finally:
+            association.release()
+
+    def fetch(self, dataset: Dataset) -> Dataset:
+        """The instance as the archive has it."""
+        return self.web.retrieve_instance(
+            dataset.StudyInstanceUID,
+            dataset.SeriesInstanceUID,
+            dataset.SOPInstanceUID,
+            media_types=(("application/dicom", "*"),),
+        )
+
+    def forget(self) -> None:
+        """Delete everything."""
+        for study in self.session.get(f"{self.root}/studies", timeout=20).json():
+            self.session.delete(f"{self.root}/studies/{study}", timeout=20)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Orthanc]:
+    """Start an archive that nobody but this machine may use, and end it with the block."""
+    http, dicom, password = _free_port(), _free_port(), secrets.token_hex(16)
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "HttpPort": http,
+        "DicomPort": dicom,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {"test": password},
+        "DicomModalities": {"test": ["TEST", "127.0.0.1", 11112]},
+        "DicomCheckCalledAet": True,
+        "DicomCheckModalityHost": True,
+        "DicomAlwaysAllowStore": False,
+        "Plugins": [PLUGINS],
+        "DicomWeb": {"Enable": True},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "orthanc.log").open("wb") as log:
+        server = subprocess.Popen(["Orthanc", folder / "orthanc.json"], stdout=log, stderr=log)
+        try:
+            archive = Orthanc(http, dicom, password)
+            _wait(archive, server, folder / "orthanc.log")
+            yield archive
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _wait(archive: Orthanc, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()[-2000:]
+        try:
+            if archive.session.get(f"{archive.root}/system", timeout=5).ok:
+                return
+        except NobodyThereError:
+            time.sleep(0.05)
+    raise AssertionError(f"Orthanc does not answer: {log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
