@@ -31,6 +31,10 @@ class NotAnImageError(InputError):
     """The file is valid or irrelevant, but holds no image to enhance: batches skip it with one line, exit code 0."""
 
 
+class NoPartnerError(InputError):
+    """An image that was to be compared has no partner; a part of a collection has many of them."""
+
+
 class OutputError(InputError):
     """A result could not be written; nothing half-written was left behind."""
 

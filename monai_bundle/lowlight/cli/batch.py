@@ -33,6 +33,7 @@ class Outcome:
         parameters: the same for programs.
         line: the same for people, if they are told of each file.
         written: called once the result is on disk.
+        unchanged: the source was left as it is; counted apart.
     """
 
     pixels: NDArray[Any]
@@ -40,6 +41,7 @@ class Outcome:
     parameters: dict[str, Any] = field(default_factory=dict)
     line: str = ""
     written: Callable[[], None] | None = None
+    unchanged: bool = False
 
 
 _OUT = "'-o'"
@@ -147,9 +149,10 @@ class Batch:
             if finish is not None:
                 self._finished(finish)
         except KeyboardInterrupt:
-            self.report.close(self.plan.output, interrupted=True)
+            summary = {"unchanged": self.report.unchanged}
+            self.report.close(self.plan.output, interrupted=True, summary=summary)
             return interruption.exit_code
-        self.report.close(self.plan.output)
+        self.report.close(self.plan.output, summary={"unchanged": self.report.unchanged})
         return self.report.exit_code
 
     def _prepared(self, prepare: Callable[[], Work], waiting_for: str) -> Work:
@@ -207,6 +210,7 @@ class Batch:
                     outcome.written()
                 seconds = reading + time.monotonic() - started
                 self.report.done(source, job.target, seconds, outcome.parameters, line=outcome.line)
+                self.report.unchanged += outcome.unchanged
         except OutputError as error:
             self.report.refused(source, f"{source} has no result: {error}")
         except InputError as error:
