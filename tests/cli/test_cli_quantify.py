@@ -122,7 +122,7 @@ def test_a_good_image_with_a_rating_says_why_it_needs_nothing(
     assert quantify(np.asarray(photograph), (0, 255)).undamaged
     ended = lowlight(capsys, "quantify", path)
     assert "verdict: undamaged" in ended.out
-    assert "good images have as much JPEG damage, and enhancing would not improve it." in ended.out
+    assert "Good images have as much JPEG damage, and enhancing would not improve it." in ended.out
 
 
 def test_the_csv_has_a_line_an_image_and_every_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_the_verdict_names_the_worst_first(severities: dict[str, str], undamaged
 def test_an_undamaged_image_with_a_rating_says_why_in_one_sentence() -> None:
     rated = report(undamaged=True, severities={"noise": "none", "blur": "strong", "jpeg": "weak", "exposure": "unknown"})
     said = reassurance(rated)
-    assert "good images have as much blur and JPEG damage" in said
+    assert "Good images have as much blur and JPEG damage" in said
     assert said.count(".") == 1
     assert not reassurance(report(undamaged=True, severities={"noise": "none", "blur": "unknown"}))
     assert not reassurance(report(undamaged=False, severities={"blur": "strong"}))
@@ -102,7 +102,7 @@ def test_a_lower_bound_is_said_to_be_one() -> None:
     (found,) = (one for one in findings(numbers) if one.key == "impulses")
     assert found.told == "at least 0.17 % of pixels"
     assert found.short == "≥ 0.17"
-    assert found.details == ("JPEG hides most of it",)
+    assert found.details == ("JPEG hides some, most at low quality",)
 
 
 def test_numbers_are_told_in_words_that_need_no_engineer() -> None:

@@ -115,7 +115,7 @@ def _told(path: Path, result: Result) -> str:
         return f"{path}: {result.why_unchanged}"
     from lowlight.reports import reassurance
 
-    return f"{path}: {result.why_unchanged}. {reassurance(result.judged.artifacts.as_dict())}".rstrip(". ")
+    return f"{path}: {result.why_unchanged}. {reassurance(result.judged.artifacts.as_dict())}".removesuffix(". ")
 
 
 def _page(expected: int) -> EnhancedPage:

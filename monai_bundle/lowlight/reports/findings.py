@@ -184,7 +184,7 @@ def reassurance(report: Report) -> str:
     if not rated:
         return ""
     named = rated[0] if len(rated) == 1 else f"{', '.join(rated[:-1])} and {rated[-1]}"
-    return f"Undamaged all the same: good images have as much {named}, and enhancing would not improve it."
+    return f"Good images have as much {named}, and enhancing would not improve it."
 
 
 def _finding(factor: Factor, report: Report, details: list[str]) -> Finding:
@@ -192,7 +192,8 @@ def _finding(factor: Factor, report: Report, details: list[str]) -> Finding:
     value = report[lead.name]
     severity = str(report["severities"].get(factor.key, "unknown"))
     short = "" if value is None else lead.write(value)
-    at_least = bool(short) and lead.name in report.get("lower_bounds", ())
+    # "At least none" would say nothing; that some may be hidden stands among the details.
+    at_least = bool(value) and lead.name in report.get("lower_bounds", ())
     return Finding(
         key=factor.key,
         name=factor.name,
@@ -232,7 +233,7 @@ def _noise(report: Report) -> list[str]:
 
 
 def _impulses(report: Report) -> list[str]:
-    return ["JPEG hides most of it"] if "impulse_ratio" in report.get("lower_bounds", ()) else []
+    return ["JPEG hides some, most at low quality"] if "impulse_ratio" in report.get("lower_bounds", ()) else []
 
 
 def _blur(report: Report) -> list[str]:
