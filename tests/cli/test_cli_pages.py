@@ -181,6 +181,7 @@ def test_what_cannot_be_told_is_said_once_and_apart(
     file = tmp_path / "page.html"
     assert lowlight(capsys, "enhance", images / "tiny.png", "-o", tmp_path / "o", "--report", file).code == 0
     with browser.open(file, height=ALL) as page:
+        assert_sound(page)
         assert "not measurable: " in page.text
         assert "not told" not in page.text.split("What the maps and numbers mean")[0]
 
@@ -193,6 +194,7 @@ def test_the_overview_of_enhancements_keeps_arrows_whole_and_shows_severities_on
     measures = ended.by_name()["eye.png"]["parameters"]
     before, after = (measures[when]["severities"]["exposure"] for when in ("before", "after"))
     with browser.open(file, 390, height=ALL) as page:
+        assert_sound(page)
         assert_fits(page)
         assert f"{before} → {after}" in page.text
         spans = "[...document.querySelectorAll('.overview .pairing')]"
@@ -211,6 +213,7 @@ def test_the_page_of_evaluate_shows_whole_words_and_all_numbers_on_a_phone(
     file = tmp_path / "page.html"
     assert lowlight(capsys, "evaluate", tmp_path / "clean", tmp_path / "out", "--html", file).code == 0
     with browser.open(file, 390, height=ALL) as page:
+        assert_sound(page)
         assert_fits(page)
         cells = "[...document.querySelectorAll('.strips tbody > tr > *')]"
         assert page.evaluate(f"{cells}.every(cell => cell.getBoundingClientRect().right <= innerWidth)")

@@ -89,7 +89,9 @@ def test_the_verdict_names_the_worst_first(severities: dict[str, str], undamaged
 
 
 def test_an_undamaged_image_with_a_rating_says_why_in_one_sentence() -> None:
-    rated = report(undamaged=True, severities={"noise": "none", "blur": "strong", "jpeg": "weak", "exposure": "unknown"})
+    rated = report(
+        undamaged=True, severities={"noise": "none", "blur": "strong", "jpeg": "weak", "exposure": "unknown"}
+    )
     said = reassurance(rated)
     assert "Good images have as much blur and JPEG damage" in said
     assert said.count(".") == 1

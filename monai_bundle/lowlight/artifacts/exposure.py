@@ -64,8 +64,8 @@ class Exposure:
         used_range: distance of the 1st and 99th percentile that lies within the range, "of range".
         clipped_low, clipped_high: "share" of the pixels that a display shows as full black or full white.
         unevenness: "share" of the brightness that the darkest region of the image lacks against the brightest, both
-            read off a smooth surface: 0 even, 0.75 a quarter of the brightness. Lighting and a scene that itself darkens
-            slowly to one side cannot be told apart.
+            read off a smooth surface: 0 even, 0.75 a quarter of the brightness. Lighting cannot be told from a scene
+            that itself darkens slowly to one side.
     """
 
     mean: Measurement

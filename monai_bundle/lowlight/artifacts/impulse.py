@@ -115,9 +115,8 @@ def estimate_impulses(pixels: NDArray[np.floating], valid: NDArray[np.bool_] | N
         or white). Where only one kind can be told (no pepper in a very dark image), the other is taken to be as
         frequent; if there is none (hot pixels in the dark), the share is twice the truth. Not measurable: smaller than
         5 x 5 px, nothing valid, or surroundings in which neither kind would be seen (all black or white, strong noise
-        or texture), or a constant image, in which nothing was there to be hit. Impulses that went through JPEG are smeared,
-        and most are missed: then the share is a lower bound (of 1 % in grey, 0.66 / 0.52 / 0.34 / 0.17 / 0.05 % after
-        quality 95 / 90 / 80 / 60 / 40), which `lowlight.artifacts.quantify` says.
+        or texture), or a constant image. Impulses that went through JPEG are smeared, and the share is a lower bound
+        then (of 1 %, 0.66 / 0.52 / 0.34 / 0.17 / 0.05 % after quality 95 / 90 / 80 / 60 / 40): `quantify` says so.
 
     Example:
         >>> grey = np.full((100, 100), 0.25)

@@ -112,9 +112,9 @@ def estimate_noise(
 
     Returns:
         The three numbers, or why they cannot be told: a constant image, in which noise was either never there or taken
-        away; fewer than 32 blocks of 8 x 8 px that are valid and away from black and white; for the two parts, all signal at one level. The variance that rounding to the steps of the file
-        adds (step^2 / 12) is taken off. Noise of neighbouring pixels that is correlated (JPEG, resampling, demosaicing)
-        is underestimated.
+        away; fewer than 32 blocks of 8 x 8 px that are valid and away from black and white; for the two parts, all
+        signal at one level. The variance that rounding to the steps of the file adds (step^2 / 12) is taken off. Noise
+        of neighbouring pixels that is correlated (JPEG, resampling, demosaicing) is underestimated.
 
     Example:
         >>> ramp = np.tile(np.linspace(0.2, 0.8, 128), (128, 1))

@@ -87,8 +87,7 @@ class ArtifactReport:
 
     @property
     def state(self) -> State:
-        """ "undamaged"; "damaged", where an artifact is rated weak or worse; "not judged", where none is, and too little
-        speaks for the image all the same."""
+        """What is held of the whole image: "undamaged", "damaged" or "not judged", see `state_of`."""
         return state_of(self.undamaged, self.severities)
 
     @property

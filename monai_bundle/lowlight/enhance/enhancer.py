@@ -64,7 +64,8 @@ class Enhancer:
         """Enhance one image, or frames that belong together, unless it needs nothing.
 
         An image that is judged undamaged (`lowlight.artifacts`) comes back as it is, bit for bit, and the network does
-        not run: see `Result.undamaged`. So does, whatever is asked for, one without a valid pixel: `Result.blank`. Who names a strength wants it applied: then nothing is judged beforehand.
+        not run: see `Result.undamaged`. Who names a strength wants it applied: then nothing is judged beforehand. An
+        image without a valid pixel comes back as it is whatever is asked for: see `Result.blank`.
 
         Args:
             image: (H, W) or (H, W, 3) of any integer or float dtype; with `frames` (F, H, W) or (F, H, W, 3).
@@ -121,9 +122,7 @@ class Enhancer:
             undamaged=undamaged,
             blank=subject.blank,
             derivation=(
-                self.model.unchanged(undamaged)
-                if undamaged or subject.blank
-                else self.model.derivation(**strength)
+                self.model.unchanged(undamaged) if undamaged or subject.blank else self.model.derivation(**strength)
             ),
             facts={
                 "modality": modality,

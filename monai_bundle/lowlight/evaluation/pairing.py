@@ -126,7 +126,9 @@ class _Names:
                 several = " and ".join(item.path.name for item in matches)
                 raise InputError(result.path, f"could belong to {several}", "give them different names")
         fault = f"has no partner among the {role} images"
-        raise NoPartnerError(result.path, fault, "partners have the same name below their folders; suffixes do not count")
+        raise NoPartnerError(
+            result.path, fault, "partners have the same name below their folders; suffixes do not count"
+        )
 
 
 def _images(found: Iterable[Found], refused: list[InputError], skipped: list[NotAnImageError]) -> list[Found]:

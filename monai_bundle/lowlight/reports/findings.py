@@ -67,8 +67,8 @@ FACTORS = (
         "% of range",
         "Standard deviation of the sensor noise, in per cent of the range from black to white, at the typical "
         "brightness of the image. It has two parts: read noise, which is there in the dark, and shot noise, whose "
-        "variance grows with the light. Texture and edges do not count. Of a colour image it is the noise of the mean of "
-        "its channels; a single channel has up to 1.7 times as much.",
+        "variance grows with the light. Texture and edges do not count. Of a colour image it is the noise of the mean "
+        "of its channels; a single channel has up to 1.7 times as much.",
     ),
     Factor(
         "impulses",
@@ -98,8 +98,9 @@ FACTORS = (
         "brightest, % of range",
         "Brightness as shown that 99 of 100 pixels stay below, in per cent of the range from black to white: an image "
         "whose brightest parts are dark is under-exposed. Beside it the mean, the part of the range that is used (1st "
-        "to 99th percentile), the share of pixels lost in black or white, and by how much the darkest region is dimmer than "
-        "the brightest, on a smooth surface through the image: uneven lighting, or a scene that itself is darker there.",
+        "to 99th percentile), the share of pixels lost in black or white, and by how much the darkest region is dimmer "
+        "than the brightest, on a smooth surface through the image: uneven lighting, or a scene that itself is darker "
+        "there.",
     ),
 )
 """All artifacts, in the order in which they are told."""

@@ -32,8 +32,8 @@ TERMS = (
     ),
     Term(
         "Not judged",
-        "No artifact is rated weak or worse, but too little speaks for the image, or too little can be measured, to call "
-        "it undamaged.",
+        "No artifact is rated weak or worse, but too little speaks for the image, or too little can be measured, to "
+        "call it undamaged.",
     ),
     Term(
         "None, weak, moderate, strong",
@@ -146,8 +146,8 @@ class QuantifiedPage:
                 np.where(judged, noise_map(luminance, judged), 0),
                 "of range",
                 "Local noise",
-                "Standard deviation of the noise around each place. The flatter blocks lead it, but texture counts where "
-                "there are few of them.",
+                "Standard deviation of the noise around each place. The flatter blocks lead it, but texture counts "
+                "where there are few.",
             ),
         ]
         blocks = block_variance_map(luminance)

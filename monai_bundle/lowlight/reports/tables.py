@@ -17,7 +17,8 @@ def flat(report: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         report: `lowlight.artifacts.ArtifactReport.as_dict()`, or that of the published metrics. Ratings become columns
-            ``severity_noise`` or ``rating_blur``; what could not be measured, and why, becomes one text, and so does the list of lower bounds.
+            ``severity_noise`` or ``rating_blur``; what could not be measured, and why, becomes one text, and so does
+            the list of lower bounds.
     """
     cells: dict[str, Any] = {}
     for name, value in report.items():
