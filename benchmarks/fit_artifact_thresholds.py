@@ -9,8 +9,8 @@ Limits of an artifact: that artifact alone, drawn from the ranges of light, medi
 (`lowlight.degradation.COMMON`), is put on the middle of images of train/. Weak begins where clean and light are told
 apart best (the shares on the right sides, averaged), moderate between light and medium, strong between medium and
 heavy. Blur has a rule of its own, because scenes are soft too: weak begins above what 95 % of the clean images have,
-moderate and strong above what 75 % and 95 % of the heavily blurred ones have. Photon noise depends on the light: it comes
-with the exposure. For JPEG the images are halved in size first, by which the coding of their own goes.
+moderate and strong above what 75 % and 95 % of the heavily blurred ones have. Photon noise depends on the light: it
+comes with the exposure. For JPEG the images are halved in size first, by which the coding of their own goes.
 
 Verdict: whole observations with every damage (`LowLight`) against the clean images of train/ give a logistic
 regression. The limit of its evidence is reached by nine in ten clean images of val/, and neither on train/ nor on val/
