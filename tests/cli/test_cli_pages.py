@@ -171,8 +171,10 @@ def test_pages_fit_on_phones_tablets_and_desks(
 ) -> None:
     file = tmp_path / "page.html"
     assert lowlight(capsys, "quantify", images, "--html", file).code == 0
-    with browser.open(file, width) as page:
+    with browser.open(file, width, height=ALL) as page:
         assert_fits(page)
+        cells = "[...document.querySelectorAll('.overview tbody > tr > *')]"
+        assert page.evaluate(f"{cells}.every(cell => cell.getBoundingClientRect().right <= innerWidth)")
 
 
 def test_what_cannot_be_told_is_said_once_and_apart(
