@@ -8,8 +8,9 @@ file; the second fits the limits to that file, and is all that runs if it exists
 Limits of an artifact: that artifact alone, drawn from the ranges of light, medium and heavy
 (`lowlight.degradation.COMMON`), is put on the middle of images of train/. Weak begins where clean and light are told
 apart best (the shares on the right sides, averaged), moderate between light and medium, strong between medium and
-heavy. Photon noise depends on the light: it comes with the exposure. For JPEG the images are halved in size first, by
-which the coding of their own goes.
+heavy. Blur has a rule of its own, because scenes are soft too: weak begins above what 95 % of the clean images have,
+moderate and strong above what 75 % and 95 % of the heavily blurred ones have. Photon noise depends on the light: it
+comes with the exposure. For JPEG the images are halved in size first, by which the coding of their own goes.
 
 Verdict: whole observations with every damage (`LowLight`) against the clean images of train/ give a logistic
 regression. The limit of its evidence is reached by nine in ten clean images of val/, and neither on train/ nor on val/
@@ -64,6 +65,12 @@ SIDE = 384
 
 NO_TRACE = 100.0
 """JPEG quality of an image that was never compressed."""
+
+SCENES_AS_SOFT = 0.95
+"""Share of the clean images that have no blur to speak of."""
+
+HEAVY_AS_SOFT = (0.75, 0.95)
+"""Shares of the heavily blurred images above whose widths moderate and strong begin."""
 
 GOOD = 0.99
 """Share of the clean images whose noise, impulses, blur and JPEG quality the verdict's other condition allows."""
@@ -211,6 +218,18 @@ def best_limits(groups: Sequence[np.ndarray]) -> tuple[list[float], list[float]]
     return sorted(limits, reverse=sign < 0), accuracies
 
 
+def blur_limits(groups: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
+    """Three widths: above those of clean scenes and of most heavily blurred ones; and the balanced accuracy of each.
+
+    Softness of the scene and blur of the lens add up to one width, so groups of blurred images lie within the clean
+    ones: limits between neighbouring groups would call good images blurred.
+    """
+    clean, heavy = groups[0], groups[-1]
+    limits = [float(np.quantile(clean, SCENES_AS_SOFT)), *map(float, np.quantile(heavy, HEAVY_AS_SOFT))]
+    pairs = zip(itertools.pairwise(groups), limits, strict=True)
+    return limits, [float(((better < limit).mean() + (worse >= limit).mean()) / 2) for (better, worse), limit in pairs]
+
+
 def regression(features_: np.ndarray, good: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Intercept and coefficients of a logistic regression with a small ridge on standardised features."""
     middle, spread = features_.mean(0), features_.std(0)
@@ -266,16 +285,22 @@ def fit(rows: Sequence[dict[str, str]], command: str) -> dict[str, Any]:
     """The content of thresholds.yaml."""
     severity: dict[str, Any] = {}
     accuracies: dict[str, list[float]] = {}
+    reached: dict[str, dict[str, list[float]]] = {}
     for name, factor in FACTORS.items():
         groups = [
             np.array([float(r["value"]) for r in rows if r["about"] == name and r["severity"] == s and r["value"]])
             for s in ("clean", *SEVERITIES)
         ]
-        limits, accuracy = best_limits(groups)
+        limits, accuracy = blur_limits(groups) if name == "blur" else best_limits(groups)
         severity[name] = {"measurement": factor.measurement, "limits": [float(f"{limit:.3g}") for limit in limits]}
         if factor.absent is not None:
             severity[name]["none_beside"] = "blockiness"
         accuracies[name] = [round(value, 3) for value in accuracy]
+        falling = limits[0] > limits[-1]
+        reached[name] = {
+            severity_: [round(float(((group <= at) if falling else (group >= at)).mean()), 3) for at in limits]
+            for severity_, group in zip(("clean", *SEVERITIES), groups, strict=True)
+        }
     verdict, shares = fit_verdict(rows)
     counts = {split: len({r["file"] for r in rows if r["split"] == split}) for split in ("train", "val")}
     return {
@@ -284,6 +309,7 @@ def fit(rows: Sequence[dict[str, str]], command: str) -> dict[str, Any]:
             "command": command,
             "images": counts,
             "balanced_accuracy": accuracies,
+            "rated_weak_moderate_strong_or_worse": reached,
             "judged_undamaged_by_evidence": shares,
         },
         "severity": severity,
@@ -292,8 +318,22 @@ def fit(rows: Sequence[dict[str, str]], command: str) -> dict[str, Any]:
 
 
 HEADER = """\
-# What lowlight.artifacts calls weak, moderate, strong and undamaged. Written by benchmarks/fit_artifact_thresholds.py,
-# whose first lines say how; `fitted` says when, on how many images, and how well the limits tell the groups apart.
+# What lowlight.artifacts calls weak, moderate, strong and undamaged. Written by benchmarks/fit_artifact_thresholds.py.
+#
+# Method. Severities: each artifact alone, drawn from the ranges of light, medium and heavy (lowlight.degradation), was
+# put on images of the training split, whose own state is "clean", and measured.
+#   noise      weak begins where clean and light are told apart best, moderate between light and medium, strong between
+#              medium and heavy: the limit with the highest mean of the shares on its two right sides
+#   impulses   the same
+#   jpeg       the same, on images halved in size, by which their own coding goes; quality falls where damage grows
+#   exposure   the same, on the brightness that 99 of 100 pixels stay below; it falls where damage grows
+#   blur       scenes are soft too: weak begins above what 95 % of the clean images have, moderate and strong above what
+#              75 % and 95 % of the heavily blurred ones have
+# Verdict: a logistic regression with a small ridge (weights by group) tells clean images from observations with every
+# damage at once. `least` keeps nine in ten clean images of the validation split, unless more than one light observation
+# in a hundred, or any medium or heavy one, of either split would pass. `at_most`: the worst of 99 in 100 clean images.
+# fitted: when, by which command, on how many images; the balanced accuracy of each limit between its two groups; the
+#   share of each group that reaches each limit; the share of each group that the evidence lets pass as undamaged.
 # severity: where weak, moderate and strong begin, rising where more is worse, falling where less is worse.
 # verdict: an image is undamaged if no number is worse than `at_most`, its used range is `used_range` or more, and
 #   intercept + sum of weights x (ln p99, ln mean, unevenness, ln(noise_sigma + 0.001)) >= least.

@@ -40,6 +40,10 @@ class NotAnImageError(InputError):
         self.beside_images = beside_images
 
 
+class NoPartnerError(InputError):
+    """An image that was to be compared has no partner; a part of a collection has many of them."""
+
+
 class OutputError(InputError):
     """A result could not be written; nothing half-written was left behind."""
 

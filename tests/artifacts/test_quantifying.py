@@ -122,8 +122,30 @@ def test_constant_and_tiny_images_get_reasons_and_no_verdict_of_health(shape: tu
     content = report.as_dict()
     assert json.loads(json.dumps(content)) == content
     assert content["mean"] == pytest.approx(value / 255, abs=1e-6)
-    assert (report.noise.sigma.value or 0) < 1e-6
-    assert not report.impulses.ratio.value
+    assert report.noise.sigma.reason == "the image holds a single value"
+    assert report.impulses.ratio.reason == "the image holds a single value"
+    assert report.state == ("not judged" if value == 255 else "damaged")
+
+
+@pytest.mark.parametrize("quality", [40, 80])
+def test_impulses_after_jpeg_are_a_lower_bound(plate, quality: int) -> None:
+    hit = SaltAndPepper(0.01, seed=1).apply(plate)
+    before, after = of(hit), of(JpegCompression(quality).apply(hit))
+    assert before.lower_bounds == []
+    assert before.as_dict()["lower_bounds"] == []
+    assert after.as_dict()["lower_bounds"] == ["impulse_ratio"]
+    assert after.impulses.ratio.value < 0.6 * before.impulses.ratio.value
+
+
+def test_where_nothing_is_measured_no_damage_is_claimed() -> None:
+    for image in (np.full((64, 64), 255, np.uint8), np.full((7, 7), 200, np.uint8), np.full((1, 500), 180, np.uint8)):
+        assert quantify(image, (0, 255)).as_dict()["state"] == "not judged"
+    invisible = quantify(np.full((40, 40), 200, np.uint8), (0, 255), valid=np.zeros((40, 40), bool))
+    assert invisible.state == "not judged"
+    checkerboard = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    report = quantify(checkerboard, (0, 255))
+    assert not set(report.severities.values()) & {"weak", "moderate", "strong"}
+    assert report.state == "not judged"
 
 
 def test_nothing_valid_gives_reasons_everywhere() -> None:

@@ -56,6 +56,22 @@ def test_every_artifact_has_three_ordered_limits_on_a_number_of_the_report() -> 
         assert len(set(scale.limits)) == 3
 
 
+def test_the_softness_of_good_scenes_is_no_blur() -> None:
+    reached = yaml.safe_load(THRESHOLDS_FILE.read_text(encoding="utf-8"))["fitted"]
+    blur = reached["rated_weak_moderate_strong_or_worse"]["blur"]
+    assert blur["clean"][0] <= 0.055
+    assert blur["clean"][1:] == [0, 0]
+    assert blur["heavy"] == pytest.approx([0.5, 0.25, 0.05], abs=0.03)
+    assert thresholds().scales["blur"].limits == pytest.approx((1.0, 1.32, 1.76), abs=0.05)
+
+
+def test_the_file_says_the_rule_of_each_artifact() -> None:
+    head = [line for line in THRESHOLDS_FILE.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    for name in thresholds().scales:
+        assert any(line.startswith(f"#   {name} ") for line in head), name
+    assert any("logistic regression" in line for line in head)
+
+
 def test_more_damage_is_never_rated_lower() -> None:
     rising, falling = Scale("blur_width", (1.0, 2.0, 3.0)), Scale("jpeg_quality", (90.0, 70.0, 50.0))
     assert [rising.rate(numbers(blur_width=value)) for value in (0.5, 1, 2.5, 9)] == list(LEVELS)

@@ -32,6 +32,32 @@ def test_a_good_image_comes_out_as_it_is_and_a_line_says_so(tmp_path: Path, caps
     assert load(tmp_path / "out/dark.png").mean() > 1.3 * dark(retina()).mean()
 
 
+def test_images_left_alone_are_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        save(good(), tmp_path / f"in/{name}.png")
+    save(dark(retina()), tmp_path / "in/dark.png")
+    ended = lowlight(capsys, "enhance", tmp_path / "in", "-o", tmp_path / "out")
+    assert ended.out.splitlines()[-1].startswith("1 file enhanced, 2 left unchanged, in ")
+    told = lowlight(capsys, "enhance", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert (told.summary["done"], told.summary["unchanged"]) == (3, 2)
+
+
+@pytest.mark.parametrize("option", [(), ("--force",), ("--brightness", "1")])
+def test_an_image_without_a_valid_pixel_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, ...]
+) -> None:
+    pixels = np.dstack([dark(retina()), np.zeros((96, 96), np.uint8)])
+    source = save(pixels, tmp_path / "in/transparent.png")
+    report = tmp_path / "report.html"
+    ended = lowlight(capsys, "enhance", source, "-o", tmp_path / "out", "--report", report, *option)
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == f"{source}: no valid pixel, left unchanged"
+    assert "0 files enhanced, 1 left unchanged" in ended.out
+    np.testing.assert_array_equal(load(tmp_path / "out/transparent.png"), pixels)
+    assert "no valid pixel, left unchanged" in report.read_text(encoding="utf-8")
+    assert "judged undamaged" not in report.read_text(encoding="utf-8")
+
+
 def test_force_enhances_it_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = save(good(), tmp_path / "good.png")
     ended = lowlight(capsys, "enhance", source, "-o", tmp_path / "out.png", "--force")

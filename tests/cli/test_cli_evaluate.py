@@ -110,6 +110,25 @@ def test_what_has_no_partner_or_another_size_is_refused(tmp_path: Path, capsys: 
     assert "100.00" in ended.out, "identical images have a finite PSNR"
 
 
+def test_images_without_a_partner_are_named_five_times_and_then_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean, enhanced = tmp_path / "clean", tmp_path / "enhanced"
+    for number in range(9):
+        save(grey(), clean / f"{number}.png")
+    save(grey(), enhanced / "0.png")
+    save(grey(), enhanced / "new.png")
+    ended = lowlight(capsys, "evaluate", clean, enhanced)
+    assert ended.code == 1
+    *named, counted = ended.err.splitlines()
+    assert len(named) == 5
+    assert all("has no partner" in line for line in named)
+    assert counted == "refused: 4 more images without a partner; --json names them all"
+    assert "1 file compared, 9 refused" in ended.out.splitlines()[-1]
+    told = lowlight(capsys, "evaluate", clean, enhanced, "--json")
+    assert sum(entry["status"] == "refused" for entry in told.entries) == 9
+
+
 def test_two_files_are_a_pair_whatever_their_names_and_depth(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,7 +91,7 @@ def test_the_page_of_quantify_shows_every_image_with_its_numbers(
             assert said in text
         assert "frame 2 of 3" in text
         assert "not measurable: " in text
-        assert re.search(r"\b6\s+images judged", text)
+        assert re.search(r"\b6\s+images looked at", text)
         assert re.search(r"\b1\s+refused or skipped", text)
         measured = {Path(name).name: entry["measures"] for name, entry in ended.by_name().items()}
         quality = measured["eye.jpg"]["jpeg_quality"]
@@ -175,8 +175,58 @@ def test_pages_fit_on_phones_tablets_and_desks(
 ) -> None:
     file = tmp_path / "page.html"
     assert lowlight(capsys, "quantify", images, "--html", file).code == 0
-    with browser.open(file, width) as page:
+    with browser.open(file, width, height=ALL) as page:
         assert_fits(page)
+        cells = "[...document.querySelectorAll('.overview tbody > tr > *')]"
+        assert page.evaluate(f"{cells}.every(cell => cell.getBoundingClientRect().right <= innerWidth)")
+
+
+def test_what_cannot_be_told_is_said_once_and_apart(
+    images: Path, tmp_path: Path, browser: Browser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "page.html"
+    assert lowlight(capsys, "enhance", images / "tiny.png", "-o", tmp_path / "o", "--report", file).code == 0
+    with browser.open(file, height=ALL) as page:
+        assert_sound(page)
+        assert "not measurable: " in page.text
+        assert "not told" not in page.text.split("What the maps and numbers mean")[0]
+
+
+def test_the_overview_of_enhancements_keeps_arrows_whole_and_shows_severities_on_a_phone(
+    images: Path, tmp_path: Path, browser: Browser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "page.html"
+    ended = lowlight(capsys, "enhance", images, "-o", tmp_path / "out", "--report", file, "--json")
+    measures = ended.by_name()["eye.png"]["parameters"]
+    before, after = (measures[when]["severities"]["exposure"] for when in ("before", "after"))
+    with browser.open(file, 390, height=ALL) as page:
+        assert_sound(page)
+        assert_fits(page)
+        assert f"{before} → {after}" in page.text
+        spans = "[...document.querySelectorAll('.overview .pairing')]"
+        assert page.evaluate(f"{spans}.every(span => span.getBoundingClientRect().height < 30)"), "a line each"
+        cells = "[...document.querySelectorAll('.overview tbody > tr > *')]"
+        assert page.evaluate(f"{cells}.every(cell => cell.getBoundingClientRect().right <= innerWidth)")
+
+
+def test_the_page_of_evaluate_shows_whole_words_and_all_numbers_on_a_phone(
+    tmp_path: Path, browser: Browser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for group in ("dermatology", "xray"):
+        for number in range(3):
+            save(grey(64), tmp_path / f"clean/{group}/{number}.png")
+            save(dark(grey(64)), tmp_path / f"out/{group}/{number}.png")
+    file = tmp_path / "page.html"
+    assert lowlight(capsys, "evaluate", tmp_path / "clean", tmp_path / "out", "--html", file).code == 0
+    with browser.open(file, 390, height=ALL) as page:
+        assert_sound(page)
+        assert_fits(page)
+        cells = "[...document.querySelectorAll('.strips tbody > tr > *')]"
+        assert page.evaluate(f"{cells}.every(cell => cell.getBoundingClientRect().right <= innerWidth)")
+        heads = "[...document.querySelectorAll('.strips th[scope=row]')]"
+        assert page.evaluate(f"{heads}.every(head => head.getBoundingClientRect().height < 45)"), "a name is one line"
+        titles = f"{cells}.map(cell => getComputedStyle(cell, '::before').content)"
+        assert {'"Mean"', '"Median"'} <= set(page.evaluate(titles)), "beside the numbers, as the head is hidden"
 
 
 def test_many_images_stay_a_page_that_opens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from cli_runs import dark, grey, load, lowlight, names, save, start, until
 
 from lowlight.cli.guarding import guarded
+from lowlight.cli.report import Report
 from lowlight.cli.signals import Interruption
 from lowlight.errors import BundleError
 
@@ -45,6 +48,46 @@ def test_ctrl_c_leaves_whole_files_and_says_how_many(tmp_path: Path) -> None:
     assert finished == [f"{number:04}.png" for number in range(len(finished))], "no temporary file is left"
     for name in finished:
         assert load(out / name).shape == (64, 64)
+
+
+def test_what_was_measured_before_ctrl_c_is_kept(tmp_path: Path) -> None:
+    source, table, page = many(tmp_path / "in"), tmp_path / "t.csv", tmp_path / "p.html"
+    child = start("quantify", source, "--csv", table, "--html", page, "--json")
+    assert child.stdout is not None
+    lines = [child.stdout.readline() for _ in range(3)]
+    child.send_signal(signal.SIGINT)
+    told, said = child.communicate(timeout=60)
+    assert (child.returncode, said) == (130, "")
+    entries = [json.loads(line) for line in [*lines, *told.splitlines()]]
+    assert entries[-1]["summary"]["interrupted"] is True
+    measured = [entry["input"] for entry in entries[:-1]]
+    assert 3 <= len(measured) < MANY
+    with table.open(newline="", encoding="utf-8") as stream:
+        assert [row["file"] for row in csv.DictReader(stream)] == measured
+    content = page.read_text(encoding="utf-8")
+    assert content.count('class="card item') == len(measured)
+    assert f"<strong>{MANY - len(measured)}</strong> <span>not reached: interrupted</span>" in content
+
+
+def test_people_see_the_table_of_what_was_measured_before_ctrl_c(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = Report.done
+
+    def interrupting(report: Report, source: Path, *rest: Any, **named: Any) -> None:
+        done(report, source, *rest, **named)
+        if source.name == "0002.png":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Report, "done", interrupting)
+    ended = lowlight(capsys, "quantify", many(tmp_path / "in"))
+    assert ended.code == 130
+    assert [name for name in ("0000.png", "0001.png", "0002.png", "0003.png") if name in ended.out] == [
+        "0000.png",
+        "0001.png",
+        "0002.png",
+    ]
+    assert ended.err == f"interrupted: 3 of {MANY} files measured; these are complete\n"
 
 
 def test_termination_ends_json_lines_with_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

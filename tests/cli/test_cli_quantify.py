@@ -96,6 +96,35 @@ def test_what_cannot_be_measured_is_said_in_words(tmp_path: Path, capsys: pytest
     assert "not measurable in 1 image: " in several.out
 
 
+def test_damage_is_not_claimed_where_nothing_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(np.dstack([retina(), np.zeros((96, 96), np.uint8)]), tmp_path / "in/transparent.png")
+    save(np.full((64, 64), 255, np.uint8), tmp_path / "in/white.png")
+    table = tmp_path / "t.csv"
+    ended = lowlight(capsys, "quantify", tmp_path / "in", "--csv", table, "--html", tmp_path / "p.html")
+    assert ended.code == 0
+    assert ended.out.count("not judged") == 2
+    assert "damaged" not in ended.out
+    with table.open(newline="", encoding="utf-8") as stream:
+        assert [row["state"] for row in csv.DictReader(stream)] == ["not judged", "not judged"]
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert page.count("is-not-judged") >= 4
+    assert "is-damaged" not in page
+
+
+def test_a_good_image_with_a_rating_says_why_it_needs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from skimage import data
+
+    photograph = Image.fromarray(data.astronaut()).resize((320, 320), Image.Resampling.LANCZOS)
+    path = tmp_path / "good.jpg"
+    photograph.save(path, quality=92)
+    assert quantify(np.asarray(photograph), (0, 255)).undamaged
+    ended = lowlight(capsys, "quantify", path)
+    assert "verdict: undamaged" in ended.out
+    assert "Good images have as much JPEG damage, and enhancing would not improve it." in ended.out
+
+
 def test_the_csv_has_a_line_an_image_and_every_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(np.zeros((64, 64), np.uint8), tmp_path / "in/black.png")
     save(retina(256), tmp_path / "in/eye.png")

@@ -11,7 +11,7 @@ import pytest
 from lowlight.artifacts.measurement import Measurement
 from lowlight.artifacts.quantifying import quantify
 from lowlight.artifacts.severity import LEVELS, thresholds
-from lowlight.reports import FACTORS, findings, verdict
+from lowlight.reports import FACTORS, findings, reassurance, verdict
 from lowlight.reports.findings import _LEADS, DAMAGE
 
 
@@ -80,8 +80,38 @@ def test_details_say_where_a_quality_comes_from_and_which_way_motion_went() -> N
         ({"noise": "none", "jpeg": "weak"}, True, "undamaged"),
         ({"noise": "moderate", "jpeg": "strong", "blur": "weak"}, False, "strong JPEG damage, moderate noise"),
         ({"noise": "weak", "exposure": "none"}, False, "weak noise"),
-        ({"noise": "none", "exposure": "unknown"}, False, "no certain verdict"),
+        ({"noise": "none", "exposure": "unknown"}, False, "not judged: too little can be measured"),
+        ({"noise": "none", "exposure": "none"}, False, "not judged: no single damage stands out"),
     ],
 )
 def test_the_verdict_names_the_worst_first(severities: dict[str, str], undamaged: bool, said: str) -> None:
     assert verdict(report(severities=severities, undamaged=undamaged)) == said
+
+
+def test_an_undamaged_image_with_a_rating_says_why_in_one_sentence() -> None:
+    rated = report(
+        undamaged=True, severities={"noise": "none", "blur": "strong", "jpeg": "weak", "exposure": "unknown"}
+    )
+    said = reassurance(rated)
+    assert "Good images have as much blur and JPEG damage" in said
+    assert said.count(".") == 1
+    assert not reassurance(report(undamaged=True, severities={"noise": "none", "blur": "unknown"}))
+    assert not reassurance(report(undamaged=False, severities={"blur": "strong"}))
+
+
+def test_a_lower_bound_is_said_to_be_one() -> None:
+    numbers = report(impulse_ratio=0.0017, lower_bounds=["impulse_ratio"])
+    (found,) = (one for one in findings(numbers) if one.key == "impulses")
+    assert found.told == "at least 0.17 % of pixels"
+    assert found.short == "≥ 0.17"
+    assert found.details == ("JPEG hides some, most at low quality",)
+
+
+def test_numbers_are_told_in_words_that_need_no_engineer() -> None:
+    numbers = report(read_sigma=0.001, poisson_slope=2.5e-5, unevenness=0.905)
+    said = " ".join(detail for one in findings(numbers) for detail in one.details)
+    assert "from the light (shot noise) 0.5 % at white" in said
+    assert "darkest region 90.5 % dimmer than the brightest" in said
+    assert "slope" not in said
+    meanings = " ".join(factor.meaning for factor in FACTORS)
+    assert "a single channel has up to 1.7 times as much" in meanings

@@ -1,4 +1,12 @@
-"""How an image is exposed: brightness, use of the range, clipping, and how evenly the light falls."""
+"""How an image is exposed: brightness, use of the range, clipping, and how evenly the light falls.
+
+Mean, percentiles and clipped shares are those of the histogram, as in any textbook (Gonzalez and Woods, "Digital Image
+Processing", 4th edition, 2018, chapter 3). The lighting is taken for a slow factor on the scene, as in homomorphic
+filtering (Oppenheim, Schafer and Stockham, "Nonlinear filtering of multiplied and convolved signals", Proceedings of
+the IEEE 56(8), 1968), whose logarithm is a surface of second order, the usual model of shading in microscopes (Likar,
+Maintz, Viergever and Pernus, "Retrospective shading correction based on entropy minimization", Journal of Microscopy
+197(3), 2000).
+"""
 
 from __future__ import annotations
 
@@ -55,8 +63,9 @@ class Exposure:
         percentiles: the 1st, 5th, 50th, 95th and 99th, "of range", by percent.
         used_range: distance of the 1st and 99th percentile that lies within the range, "of range".
         clipped_low, clipped_high: "share" of the pixels that a display shows as full black or full white.
-        unevenness: "share" of the light that the darkest part of the image lacks against the brightest: 0 even, 0.75 a
-            quarter of the light.
+        unevenness: "share" of the brightness that the darkest region of the image lacks against the brightest, both
+            read off a smooth surface: 0 even, 0.75 a quarter of the brightness. Lighting cannot be told from a scene
+            that itself darkens slowly to one side.
     """
 
     mean: Measurement
@@ -68,7 +77,7 @@ class Exposure:
 
 
 def measure_exposure(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> Exposure:
-    """Measure the exposure of an image as displayed.
+    """Measure the exposure of an image as displayed; methods and sources stand at the head of the module.
 
     Args:
         luminance: (H, W), 0 black, 1 white; values outside are shown as black or white.
@@ -105,7 +114,8 @@ def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Find padding or the black surround of a scope: pixels that hold one value and reach the edge of the image.
 
     Only what is uniform to within one and a half levels of an 8-bit display counts, so a noisy border is taken for part
-    of the image, as a dark background of the scene must be.
+    of the image, as a dark background of the scene must be. The regions are connected components of the eroded plane
+    (Serra, "Image Analysis and Mathematical Morphology", 1982), grown back by the same square.
 
     Args:
         luminance: (H, W), 0 black, 1 white.
@@ -143,7 +153,8 @@ def _unevenness(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None
 
     A cell's brightness is the upper quartile of its pixels: what the scene absorbs pulls it down, nothing pulls it up
     but highlights. The fit is repeated with weights that let go of cells far off the surface (Tukey's biweight; Holland
-    and Welsch 1977), so that objects matter less than the slow change on which they lie. What a scene itself changes
+    and Welsch, "Robust regression using iteratively reweighted least-squares", Communications in Statistics 6(9),
+    1977), so that objects matter less than the slow change on which they lie. What a scene itself changes
     slowly from side to side (a chest between its lungs) cannot be told from light, and counts.
     """
     brightness, rows, columns = _cells(luminance, valid)

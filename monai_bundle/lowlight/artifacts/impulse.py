@@ -3,7 +3,8 @@
 A dark pixel is no corrupted pixel. One counts as an impulse only if it is at the end of the range, stands alone, and
 lies far from the middle of its 5 x 5 surroundings by their own robust spread, which is noise and texture together: a
 rank-ordered detector in the manner of Garnett, Huegerich, Chui and He (IEEE Transactions on Image Processing 14(11),
-2005). So highlights, strokes of text, clipped borders and the noise of dark regions are left alone.
+2005). Nor does one count that hangs together with two more at its end: the tip of a stroke, the hole of a letter. So
+highlights, burned-in text, clipped borders and the noise of dark regions are left alone.
 
 Pepper on black and salt on white cannot be seen. How much of the image would show an impulse is found by asking the
 detector about pixels drawn from all of it, as if each had been hit; the impulses seen are divided by that share.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.artifacts.measurement import Measurement
+from lowlight.artifacts.measurement import SINGLE_VALUE, Measurement, single_valued
 
 SHARE = "share"
 
@@ -26,6 +27,8 @@ REACH = 2
 NEIGHBOURS = (2 * REACH + 1) ** 2 - 1
 # Of the 8 neighbours at the same end: one may be another impulse, more are a line, a highlight or a border.
 MOST_ALIKE = 1
+# Pixels at the same end that hang together: two may be impulses side by side, three are a stroke.
+STROKE = 3
 # Ranks among the 24 sorted neighbours: quartiles, the two middle ones, and the fifth from the end that the pixel is
 # at, so that four impulses more in the surroundings do no harm.
 LOWER, MIDDLE, UPPER, FIFTH = 5, 11, 18, 19
@@ -55,20 +58,22 @@ class Impulses:
 class _Plane:
     """One channel seen so that the impulses looked for are white: as it is for salt, inverted for pepper.
 
-    ``padded`` is mirrored at the edges by the reach of the detector; ``alike`` counts white pixels in each 3 x 3.
+    ``padded`` is mirrored at the edges by the reach of the detector; ``alike`` counts white pixels in each 3 x 3, and
+    ``joined`` is the most that any white pixel of the 3 x 3 counts around itself.
     """
 
     padded: NDArray[np.float32]
     white: NDArray[np.bool_]
     alike: NDArray[np.uint8]
+    joined: NDArray[np.uint8]
 
     @classmethod
     def of(cls, padded: NDArray[np.float32]) -> _Plane:
         ends = (padded >= 1 - END).view(np.uint8)
-        rows = ends[:-2] + ends[1:-1] + ends[2:]
-        alike = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+        alike = _over_3_x_3(ends, np.add)
+        joined = _over_3_x_3(alike * ends[1:-1, 1:-1], np.maximum)
         inner = slice(REACH - 1, 1 - REACH)
-        return cls(padded, ends[REACH:-REACH, REACH:-REACH].view(bool), alike[inner, inner])
+        return cls(padded, ends[REACH:-REACH, REACH:-REACH].view(bool), alike[inner, inner], joined)
 
     def shows(self, places: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Whether a white pixel at each of these places (counted row by row) would stand out of its surroundings."""
@@ -80,11 +85,21 @@ class _Plane:
         around = np.sort(np.take(self.padded, offsets[:, None] + centre), axis=0)
         middle = (around[MIDDLE] + around[MIDDLE + 1]) / 2
         spread = (around[UPPER] - around[LOWER]) / SPREAD_OF_QUARTILES
-        others = self.alike[rows, columns] - self.white[rows, columns]
+        itself = self.white[rows, columns]
+        others = self.alike[rows, columns] - itself
+        # A pixel that is not white yet would be one more around each of its neighbours.
+        alone = (others <= MOST_ALIKE) & (self.joined[rows, columns] + ~itself < STROKE)
         stands_out: NDArray[np.bool_] = (
-            (others <= MOST_ALIKE) & (1 - middle > FARTHEST_CHANCE * spread) & (1 - around[FIFTH] > SMALLEST_STEP)
+            alone & (1 - middle > FARTHEST_CHANCE * spread) & (1 - around[FIFTH] > SMALLEST_STEP)
         )
         return stands_out
+
+
+def _over_3_x_3(plane: NDArray[np.uint8], join: np.ufunc) -> NDArray[np.uint8]:
+    """What the 3 x 3 around each pixel come to; smaller by one pixel on each side."""
+    rows = join(join(plane[:-2], plane[1:-1]), plane[2:])
+    joined: NDArray[np.uint8] = join(join(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+    return joined
 
 
 def estimate_impulses(pixels: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> Impulses:
@@ -100,7 +115,8 @@ def estimate_impulses(pixels: NDArray[np.floating], valid: NDArray[np.bool_] | N
         or white). Where only one kind can be told (no pepper in a very dark image), the other is taken to be as
         frequent; if there is none (hot pixels in the dark), the share is twice the truth. Not measurable: smaller than
         5 x 5 px, nothing valid, or surroundings in which neither kind would be seen (all black or white, strong noise
-        or texture). Impulses that went through JPEG are smeared; most are missed.
+        or texture), or a constant image. Impulses that went through JPEG are smeared, and the share is a lower bound
+        then (of 1 %, 0.66 / 0.52 / 0.34 / 0.17 / 0.05 % after quality 95 / 90 / 80 / 60 / 40): `quantify` says so.
 
     Example:
         >>> grey = np.full((100, 100), 0.25)
@@ -111,6 +127,8 @@ def estimate_impulses(pixels: NDArray[np.floating], valid: NDArray[np.bool_] | N
     height, width = pixels.shape[:2]
     mask = np.zeros((height, width), bool)
     judged = np.ones((height, width), bool) if valid is None else valid
+    if single_valued(pixels, valid):
+        return Impulses(Measurement.missing(SHARE, SINGLE_VALUE), mask)
     if min(height, width) <= 2 * REACH:
         return Impulses(Measurement.missing(SHARE, f"smaller than {2 * REACH + 1} x {2 * REACH + 1} px"), mask)
     if not judged.any():

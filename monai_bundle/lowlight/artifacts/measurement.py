@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SINGLE_VALUE = "the image holds a single value"
+"""The reason where there is nothing to tell damage from."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +42,17 @@ class Measurement:
 
     def __str__(self) -> str:
         return f"not measurable: {self.reason}" if self.value is None else f"{self.value:.4g} {self.unit}"
+
+
+def single_valued(pixels: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> bool:
+    """Whether all judged pixels are the same, in each channel.
+
+    Args:
+        pixels: (H, W) or (H, W, C), any dtype.
+        valid: (H, W), False where a pixel is not to be judged; None: all are.
+
+    Returns:
+        False where no pixel is to be judged: that is another reason.
+    """
+    judged = pixels.reshape(-1, *pixels.shape[2:]) if valid is None else pixels[valid]
+    return len(judged) > 0 and bool((judged == judged[0]).all())

@@ -26,7 +26,7 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter, zoom
 from scipy.special import ndtr
 
-from lowlight.artifacts.measurement import Measurement
+from lowlight.artifacts.measurement import SINGLE_VALUE, Measurement, single_valued
 
 RANGE = "of range"
 SLOPE = "of range per unit of signal"
@@ -57,7 +57,7 @@ MAP_RADIUS_BLOCKS = 3.0
 
 @dataclass(frozen=True)
 class Noise:
-    """How noisy an image is, in units of its range (black to white = 1).
+    """How noisy an image is, in units of its range (black to white = 1); of a colour image, the mean of its channels.
 
     Attributes:
         sigma: standard deviation of the noise at the typical (median) signal of the unclipped part, "of range".
@@ -103,16 +103,18 @@ def estimate_noise(
     """Read noise, photon noise and the two together, from one image.
 
     Args:
-        luminance: (H, W), display space: 0 black, 1 white, values outside possible; finite.
+        luminance: (H, W), display space: 0 black, 1 white, values outside possible; finite. Of a colour image
+            `lowlight.artifacts.quantify` gives the mean of the channels, so the noise is that of the mean: where the
+            channels' noise is independent, a single channel has up to sqrt(3) = 1.7 times as much.
         valid: (H, W), False where a pixel is not to be judged (padding, scope border); None: all are.
         impulses: (H, W), True where a pixel is known to be salt or pepper (`lowlight.artifacts.impulse`): it says
             nothing about the noise and is passed over. Without it impulses count as noise where they lie densely.
 
     Returns:
-        The three numbers, or why they cannot be told: fewer than 32 blocks of 8 x 8 px that are valid and away from
-        black and white; for the two parts, all signal at one level. The variance that rounding to the steps of the file
-        adds (step^2 / 12) is taken off. Noise of neighbouring pixels that is correlated (JPEG, resampling, demosaicing)
-        is underestimated.
+        The three numbers, or why they cannot be told: a constant image, in which noise was either never there or taken
+        away; fewer than 32 blocks of 8 x 8 px that are valid and away from black and white; for the two parts, all
+        signal at one level. The variance that rounding to the steps of the file adds (step^2 / 12) is taken off. Noise
+        of neighbouring pixels that is correlated (JPEG, resampling, demosaicing) is underestimated.
 
     Example:
         >>> ramp = np.tile(np.linspace(0.2, 0.8, 128), (128, 1))
@@ -120,6 +122,8 @@ def estimate_noise(
         >>> f"{noise.sigma.value:.3f}"
         '0.020'
     """
+    if single_valued(luminance, valid):
+        return _none(SINGLE_VALUE)
     # A filled pixel carries next to no noise; the others then stand for it.
     filled_share = 0.0 if impulses is None else float(impulses.mean())
     repaired = luminance if impulses is None or not filled_share else _filled(luminance, impulses)

@@ -16,10 +16,13 @@ from lowlight.artifacts.impulse import Impulses, estimate_impulses
 from lowlight.artifacts.jpeg import Jpeg, estimate_jpeg
 from lowlight.artifacts.measurement import Measurement
 from lowlight.artifacts.noise import Noise, estimate_noise
-from lowlight.artifacts.severity import Severity, needs_nothing, rate
+from lowlight.artifacts.severity import Severity, State, needs_nothing, rate, state_of
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luminance that JPEG codes: in any other mixture its traces blur."""
+
+HARMLESS_QUALITY = 98
+"""JPEG quality from which on an impulse comes through as one."""
 
 LABELS: dict[str, str] = {
     "noise_sigma": "Noise",
@@ -83,6 +86,18 @@ class ArtifactReport:
     evidence: Mapping[str, Measurement] = field(repr=False)
 
     @property
+    def state(self) -> State:
+        """What is held of the whole image: "undamaged", "damaged" or "not judged", see `state_of`."""
+        return state_of(self.undamaged, self.severities)
+
+    @property
+    def lower_bounds(self) -> list[str]:
+        """Names of the numbers that are at least what they say: JPEG smears impulses, and most are missed after it."""
+        quality = self.jpeg.quality.value
+        coded = quality is not None and quality < HARMLESS_QUALITY
+        return ["impulse_ratio"] if coded and self.impulses.ratio.measurable else []
+
+    @property
     def numbers(self) -> dict[str, Measurement]:
         """All numbers by name, in the order of `LABELS`."""
         return _numbers(self.noise, self.impulses, self.blur, self.jpeg, self.exposure)
@@ -93,14 +108,17 @@ class ArtifactReport:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable: each number by name (None: not measurable), "not_measurable" with the reasons by name,
-        "blur_kind", "jpeg_source", "severities" and "undamaged"."""
+        "lower_bounds", names of the numbers that are at least what they say, "blur_kind", "jpeg_source", "severities",
+        "state" and "undamaged"."""
         numbers = self.numbers
         return {
             "undamaged": self.undamaged,
+            "state": self.state,
             "severities": dict(self.severities),
             **{name: number.value for name, number in numbers.items()},
             "blur_kind": self.blur.kind,
             "jpeg_source": self.jpeg.source,
+            "lower_bounds": self.lower_bounds,
             "not_measurable": {name: number.reason for name, number in numbers.items() if number.reason},
         }
 
@@ -135,24 +153,26 @@ def quantify(
         tables: quantisation tables of the JPEG file that the pixels come from.
 
     Returns:
-        The report; where an image does not let something be told, the reason stands in place of the number.
+        The report; where an image does not let something be told, the reason stands in place of the number. Noise,
+        blur and exposure of a colour image are those of the mean of its channels: a single channel may have up to 1.7
+        times as much noise, and be darker.
     """
     display = display_of(pixels, value_range)
-    luminance = display if display.ndim == 2 else display.mean(2)
+    grey = display if display.ndim == 2 else display.mean(2)
     coded = display if display.ndim == 2 else display @ np.array(LUMA, np.float32)
     if valid is None:
-        border = uniform_border(luminance)
+        border = uniform_border(grey)
         valid = ~border if border.any() else None
     # Impulses are neither noise nor fine structure: they are found first, and the others pass them over.
     impulses = estimate_impulses(display, valid)
     intact = valid
     if impulses.mask.any():
         intact = ~impulses.mask if valid is None else valid & ~impulses.mask
-    seen = estimate_noise(luminance, valid, impulses.mask)
-    blur = estimate_blur(luminance, intact, seen)
+    seen = estimate_noise(grey, valid, impulses.mask)
+    blur = estimate_blur(grey, intact, seen)
     unclipped = None if display.ndim == 2 else np.all((display > 0) & (display < 1), axis=2)
     jpeg = estimate_jpeg(coded, valid, tables, unclipped)
-    exposure = measure_exposure(luminance, valid)
+    exposure = measure_exposure(grey, valid)
     noise = noise_before_coding(seen, jpeg.quality)
     numbers = _numbers(noise, impulses, blur, jpeg, exposure)
     evidence = numbers if noise.sigma.measurable else {**numbers, "noise_sigma": seen.sigma}

@@ -18,6 +18,9 @@ from lowlight.artifacts.measurement import Measurement
 
 Severity = Literal["none", "weak", "moderate", "strong", "unknown"]
 
+State = Literal["undamaged", "damaged", "not judged"]
+"""What is held of a whole image."""
+
 LEVELS: tuple[Severity, ...] = ("none", "weak", "moderate", "strong")
 """From good to bad; "unknown" is for what cannot be measured."""
 
@@ -133,3 +136,14 @@ def needs_nothing(numbers: Mapping[str, Measurement]) -> bool:
     if found is None or used_range is None or used_range < verdict.used_range:
         return False
     return verdict.intercept + sum(weight * found[name] for name, weight in verdict.weights.items()) >= verdict.least
+
+
+def state_of(undamaged: bool, severities: Mapping[str, str]) -> State:
+    """What is held of a whole image, by the verdict and the severities of its artifacts.
+
+    "damaged" takes at least one artifact that was measured and rated: where there is none, and the image is not judged
+    undamaged either, nothing is claimed.
+    """
+    if undamaged:
+        return "undamaged"
+    return "damaged" if set(severities.values()) & set(LEVELS[1:]) else "not judged"

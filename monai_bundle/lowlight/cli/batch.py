@@ -39,6 +39,7 @@ class Outcome:
         parameters: the same for programs.
         line: the same for people, if they are told of each file.
         written: called once the result is on disk.
+        unchanged: the source was left as it is; counted apart.
     """
 
     pixels: NDArray[Any]
@@ -46,6 +47,7 @@ class Outcome:
     parameters: dict[str, Any] = field(default_factory=dict)
     line: str = ""
     written: Callable[[], None] | None = None
+    unchanged: bool = False
 
 
 _OUT = "'-o'"
@@ -188,9 +190,10 @@ class Batch:
             if finish is not None:
                 self._finished(finish)
         except KeyboardInterrupt:
-            self.report.close(self.plan.output, interrupted=True)
+            summary = {"unchanged": self.report.unchanged}
+            self.report.close(self.plan.output, interrupted=True, summary=summary)
             return interruption.exit_code
-        self.report.close(self.plan.output)
+        self.report.close(self.plan.output, summary={"unchanged": self.report.unchanged})
         return self.report.exit_code
 
     def _prepared(self, prepare: Callable[[], Work], waiting_for: str) -> Work:
@@ -253,6 +256,7 @@ class Batch:
                     outcome.written()
                 seconds = reading + time.monotonic() - started
                 self.report.done(job.found.path, job.target, seconds, outcome.parameters, line=outcome.line)
+                self.report.unchanged += outcome.unchanged
 
     def _do_together(self, read: Sequence[tuple[Job, MedicalImage]], work: Work, reading: float) -> None:
         """The images as frames of one, so that they get one tone; each then becomes its own result."""
@@ -276,6 +280,7 @@ class Batch:
                     written = None
                 line = outcome.line if job is first else ""
                 self.report.done(job.found.path, job.target, seconds, parameters, line=line)
+                self.report.unchanged += outcome.unchanged
 
     def _write(self, job: Job, image: MedicalImage, pixels: NDArray[Any], derivation: str | Processing) -> None:
         write(image, pixels, job.target, derivation=derivation, compress=self.compress)

@@ -30,6 +30,7 @@ from lowlight.cli.options import (
 from lowlight.cli.text import described
 
 if TYPE_CHECKING:
+    from lowlight.enhance import Result
     from lowlight.reports import EnhancedPage
 
 
@@ -124,7 +125,7 @@ def enhance(
                     valid=image.valid,
                     tables=image.quantisation,
                 )
-                line = f"{found.path}: judged undamaged, left unchanged" if result.undamaged else ""
+                line = _told(found.path, result) if result.unchanged else ""
                 written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)
                 # Judging the result takes time: people without a page are not told of it.
                 parameters = result.report if as_json else {}
@@ -138,7 +139,7 @@ def enhance(
                     {name: str(value) for name, value in wishes.items() if value is not None},
                     denoised=result.denoise > 0,
                 )
-                return Outcome(made, processing, parameters, line, written)
+                return Outcome(made, processing, parameters, line, written, result.unchanged)
 
             return work
 
@@ -148,6 +149,15 @@ def enhance(
 
         batch = Batch(the_plan, report, debug, reading, compress)
         raise typer.Exit(batch.run(prepare, "loading the network", value_range, finish))
+
+
+def _told(path: Path, result: Result) -> str:
+    """The line about an image that was left alone, and why it was in spite of what is rated."""
+    if result.judged is None or not result.undamaged:
+        return f"{path}: {result.why_unchanged}"
+    from lowlight.reports import reassurance
+
+    return f"{path}: {result.why_unchanged}. {reassurance(result.judged.artifacts.as_dict())}".removesuffix(". ")
 
 
 def _page(expected: int) -> EnhancedPage:

@@ -18,12 +18,16 @@ from lowlight.cli.guarding import decoders_silenced, guarded
 from lowlight.cli.options import Debug, Json, ValueRange
 from lowlight.cli.signals import interruption
 from lowlight.cli.text import counted, printable, unexpected
-from lowlight.errors import InputError, LowLightError
+from lowlight.errors import InputError, LowLightError, NoPartnerError
 
 if TYPE_CHECKING:
     from lowlight.cli.report import Report
     from lowlight.evaluation import Group, Pairing, Row
     from lowlight.imaging import Found
+
+
+MOST_ALONE = 5
+"""Images without a partner that are named; the others are counted."""
 
 
 class By(StrEnum):
@@ -146,8 +150,7 @@ def _measure_all(
 
     for skipped in pairing.skipped:
         report.skipped(skipped)
-    for refused in pairing.refused:
-        report.refused(Path(refused.source), str(refused))
+    _tell_refused(pairing.refused, report)
     for one in pairing.pairs:
         interruption.check()
         path = one.enhanced.path
@@ -168,6 +171,17 @@ def _measure_all(
         rows.append(row)
         parameters = {"clean": one.clean.path, "group": row.pair.group}
         report.done(path, None, time.monotonic() - started, parameters, asdict(row.measures))
+
+
+def _tell_refused(refused: Sequence[InputError], report: Report) -> None:
+    """A line each; of images without a partner, of which a part of a collection has hundreds, only for the first."""
+    alone = 0
+    for error in refused:
+        alone += isinstance(error, NoPartnerError)
+        folded = isinstance(error, NoPartnerError) and alone > MOST_ALONE
+        report.refused(Path(error.source), str(error), quietly=folded)
+    if alone > MOST_ALONE:
+        report.note(f"refused: {counted(alone - MOST_ALONE, 'more image')} without a partner; --json names them all")
 
 
 def _write(

@@ -104,6 +104,7 @@ def quantify(
     groups = arrange(met, reading.limits, hashed=not named_as_inputs)
     found = [item for group in groups for item in group]
     report = Report("measuring", "measured", len(found), as_json)
+    interrupted = False
     with ExitStack() as stack:
         drawn = None if page is None else stack.enter_context(QuantifiedPage(len(found)))
         measuring = Measuring(report, drawn, published, every_frame, value_range, debug, reading)
@@ -112,18 +113,21 @@ def quantify(
                 for folder in empty_folders(paths, met):
                     report.note(f"no image found in {folder}")
                 measuring.all(groups)
+        except KeyboardInterrupt:
+            # What was measured until then is not lost: it is written and shown as ever.
+            interrupted = True
+        try:
             with interruption.held():
                 if table is not None and measuring.rows:
                     write_csv(measuring.rows, table)
-                if drawn is not None and page is not None and measuring.rows:
-                    drawn.write(page, report.left_out)
+                if drawn is not None and page is not None and drawn.rows:
+                    drawn.write(page, report.left_out, report.not_reached if interrupted else 0)
         except KeyboardInterrupt:
-            report.close(interrupted=True)
-            raise typer.Exit(interruption.exit_code) from None
+            interrupted = True
     if measuring.rows and not as_json:
         (_print_published if published else _print_measured)(measuring)
-    report.close()
-    raise typer.Exit(report.exit_code)
+    report.close(interrupted=interrupted)
+    raise typer.Exit(interruption.exit_code if interrupted else report.exit_code)
 
 
 class Measuring:
@@ -258,7 +262,7 @@ class Measuring:
 
 def _print_measured(measuring: Measuring) -> None:
     """One image: a line an artifact. Several: a line an image, and below why numbers are missing."""
-    from lowlight.reports import FACTORS, findings, verdict
+    from lowlight.reports import FACTORS, findings, reassurance, state, verdict
 
     if len(measuring.measured) == 1:
         (numbers,) = measuring.measured
@@ -267,6 +271,8 @@ def _print_measured(measuring: Measuring) -> None:
             view.add_row(finding.name, finding.severity, "\n".join([finding.told, *finding.details]))
         _print(view)
         print(f"verdict: {verdict(numbers)}")
+        if note := reassurance(numbers):
+            print(note)
         return
     joint = " " if _width() >= WIDE else "\n"
     view = _table("image", *(f"{factor.name}\n{factor.unit}" for factor in FACTORS), "verdict")
@@ -275,8 +281,11 @@ def _print_measured(measuring: Measuring) -> None:
         found = findings(numbers)
         reasons.update((one.name, one.reason) for one in found if one.severity == "unknown")
         cells = ["-" if one.severity == "unknown" else f"{one.short or '-'}{joint}{one.severity}" for one in found]
-        view.add_row(name, *cells, "undamaged" if numbers["undamaged"] else "damaged")
+        view.add_row(name, *cells, state(numbers))
     _print(view)
+    notes = Counter(filter(None, map(reassurance, measuring.measured)))
+    for note, count in sorted(notes.items()):
+        print(f"  - {counted(count, 'image')}: {note}")
     for (name, reason), count in sorted(reasons.items()):
         print(f"  - {name}: not measurable in {counted(count, 'image')}: {reason}")
 

@@ -61,11 +61,15 @@ class Report:
         doing, done: what is done to the files, as in "enhancing" and "enhanced".
         total: number of files.
         as_json: for programs.
+
+    Attributes:
+        unchanged: how many of the files that are done were left as they are.
     """
 
     def __init__(self, doing: str, done: str, total: int, as_json: bool) -> None:
         self.doing, self.done_word, self.total, self.as_json = doing, done, total, as_json
         self.counts: Counter[Status] = Counter()
+        self.unchanged = 0
         self._started = time.monotonic()
         self._warning: str | None = None
         self._errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -102,6 +106,11 @@ class Report:
         """Number of files that were skipped or refused."""
         return self.counts[Status.SKIPPED] + self.counts[Status.REFUSED]
 
+    @property
+    def not_reached(self) -> int:
+        """Number of files that nothing is known of yet."""
+        return self.total - sum(self.counts.values())
+
     def begin(self, path: Path) -> None:
         """Show that this file is being worked on."""
         self.show(f"{self.doing} {printable(path.name)}")
@@ -135,9 +144,9 @@ class Report:
         """A file that is no image was left out."""
         self._turned_down(Status.SKIPPED, Path(error.source), str(error))
 
-    def refused(self, source: Path, message: str) -> None:
-        """A file could not be worked on, or its result not written."""
-        self._turned_down(Status.REFUSED, source, message)
+    def refused(self, source: Path, message: str, quietly: bool = False) -> None:
+        """A file could not be worked on, or its result not written; ``quietly`` leaves the line for people away."""
+        self._turned_down(Status.REFUSED, source, message, quietly)
 
     def warn(self, message: str) -> None:
         """Something to know about the file that is being worked on; programs are told with what becomes of it."""
@@ -172,11 +181,14 @@ class Report:
         place = f", in {where}" if where is not None and done else ""
         if interrupted:
             complete = f"; {'it is' if done == 1 else 'these are'} complete{place}" if done else ""
+            kept = f", {self.unchanged} of them left unchanged" if self.unchanged else ""
             self._errors.print(
-                printable(f"interrupted: {done} of {counted(self.total, 'file')} {self.done_word}{complete}")
+                printable(f"interrupted: {done} of {counted(self.total, 'file')} {self.done_word}{kept}{complete}")
             )
             return
-        parts = [f"{counted(done, 'file')} {self.done_word}{place}"]
+        parts = [f"{counted(done - self.unchanged, 'file')} {self.done_word}"]
+        parts += [f"{self.unchanged} left unchanged"] if self.unchanged else []
+        parts[-1] += place
         parts += [
             f"{self.counts[status]} {status}" for status in (Status.SKIPPED, Status.REFUSED) if self.counts[status]
         ]
@@ -187,9 +199,10 @@ class Report:
         if self.as_json:
             self.close(summary={"error": str(error) or type(error).__name__})
 
-    def _turned_down(self, status: Status, source: Path, message: str) -> None:
+    def _turned_down(self, status: Status, source: Path, message: str, quietly: bool = False) -> None:
         self._add(Entry(str(source), None, status, message))
-        self.note(f"{status}: {message}")
+        if not quietly:
+            self.note(f"{status}: {message}")
 
     def _add(self, entry: Entry) -> None:
         entry, self._warning = replace(entry, warning=self._warning), None

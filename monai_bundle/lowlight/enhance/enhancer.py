@@ -65,7 +65,8 @@ class Enhancer:
         """Enhance one image, or frames that belong together, unless it needs nothing.
 
         An image that is judged undamaged (`lowlight.artifacts`) comes back as it is, bit for bit, and the network does
-        not run: see `Result.undamaged`. Who names a strength wants it applied: then nothing is judged beforehand.
+        not run: see `Result.undamaged`. Who names a strength wants it applied: then nothing is judged beforehand. An
+        image without a valid pixel comes back as it is whatever is asked for: see `Result.blank`.
 
         Args:
             image: (H, W) or (H, W, 3) of any integer or float dtype; with `frames` (F, H, W) or (F, H, W, 3).
@@ -101,7 +102,7 @@ class Enhancer:
         subject = Subject(image, black_white, frames, valid, tables)
         judged = judge_beforehand(subject, brightness, denoise, force)
         undamaged = judged is not None and judged.undamaged
-        if undamaged:
+        if undamaged or subject.blank:
             strength = {"brightness": 0.0, "denoise": 0.0}
             predictions = unchanged_frames(image, frames)
             if progress is not None:
@@ -120,10 +121,13 @@ class Enhancer:
             valid=valid,
             tables=tables,
             undamaged=undamaged,
-            derivation=self.model.unchanged if undamaged else self.model.derivation(**strength),
+            blank=subject.blank,
+            derivation=(
+                self.model.unchanged(undamaged) if undamaged or subject.blank else self.model.derivation(**strength)
+            ),
             facts={
                 "modality": modality,
-                "expected_error": None if undamaged else expected_error(predictions),
+                "expected_error": None if undamaged or subject.blank else expected_error(predictions),
                 "model": self.model.name,
                 "weights_sha256": self.model.weights_sha256,
                 "engine": self.engine.name,

@@ -44,7 +44,6 @@ class ModelIdentity:
             f"denoise {denoise:g}: brightness, contrast and noise changed; not for quantitative use"
         )
 
-    @property
-    def unchanged(self) -> str:
-        """The same for an image that was left alone."""
-        return f"Judged undamaged by {self.name}: pixels unchanged"
+    def unchanged(self, undamaged: bool) -> str:
+        """The same for an image that was left alone, because it is undamaged or because no pixel of it is valid."""
+        return f"{'Judged undamaged' if undamaged else 'Found without a valid pixel'} by {self.name}: pixels unchanged"

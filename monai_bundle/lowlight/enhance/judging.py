@@ -46,6 +46,11 @@ class Subject:
     valid: NDArray[np.bool_] | None = None
     tables: Mapping[int, Sequence[int]] | None = None
 
+    @property
+    def blank(self) -> bool:
+        """Whether no pixel is valid (a fully transparent image): then there is nothing to enhance."""
+        return self.valid is not None and not self.valid.any()
+
     def examine(self, frame: int) -> ArtifactReport:
         """What is wrong with one frame (0 of an image without), see `lowlight.artifacts.quantify`."""
         # Loading SciPy takes a fifth of a second: only those who judge wait for it.

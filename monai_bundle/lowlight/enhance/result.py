@@ -53,6 +53,7 @@ class Result:
         judged: how damaged the source is; None: nobody asked yet, and reading the report finds it out.
         undamaged: the source was judged undamaged and left alone: `image` equals it bit for bit, at any strengths of
             `blend`; `gain` is 1, `residual` 0, `uncertainty` NaN, because no network saw it.
+        blank: no pixel is valid, so the source was left alone in the same way, without being judged good.
         valid, tables: what judging needs beside the pixels, as given to `Enhancer`.
         derivation: one line that says what made it, for the metadata of a derived file.
         facts: what else belongs into the report, JSON-serialisable: model, device, seconds, ...
@@ -68,6 +69,7 @@ class Result:
     mask: NDArray[np.bool_] | None = None
     judged: Judgement | None = None
     undamaged: bool = False
+    blank: bool = False
     valid: NDArray[np.bool_] | None = field(default=None, repr=False)
     tables: Mapping[int, Sequence[int]] | None = field(default=None, repr=False)
     derivation: str = ""
@@ -93,7 +95,7 @@ class Result:
         """
         b = self.brightness if brightness is None else float(brightness)
         n = self.denoise if denoise is None else float(denoise)
-        if self.undamaged or (b == 0 and n == 0):
+        if self.unchanged or (b == 0 and n == 0):
             return self.source.copy()
         sources = self.source if self.frames else self.source[None]
         blended = np.empty_like(sources)
@@ -111,11 +113,24 @@ class Result:
             blended[:, ~self.mask] = sources[:, ~self.mask]
         return blended if self.frames else blended[0]
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the source was left alone: `undamaged` or `blank`."""
+        return self.undamaged or self.blank
+
+    @property
+    def why_unchanged(self) -> str:
+        """Why the source was left alone, for people; empty where it was enhanced."""
+        if not self.unchanged:
+            return ""
+        return "judged undamaged, left unchanged" if self.undamaged else "no valid pixel, left unchanged"
+
     @cached_property
     def report(self) -> dict[str, Any]:
         """JSON-serialisable: what was found before and after, and how the one became the other.
 
-        "undamaged": the image was judged undamaged and left alone. "before" and "after": `ArtifactReport.as_dict` of
+        "undamaged": the image was judged undamaged and left alone; "unchanged": it was left alone, for that reason or
+        because it holds no valid pixel. "before" and "after": `ArtifactReport.as_dict` of
         the source and of `image`, of a series of the frame "frame"; "brightness", "denoise", "value_range", and all
         `facts`. Judging takes time (a fifth to a half of enhancing), so it is done when this is first read.
         """
@@ -128,6 +143,7 @@ class Result:
             after = subject.changed_to(self.image).examine(judged.frame).as_dict()
         return {
             "undamaged": self.undamaged,
+            "unchanged": self.unchanged,
             "brightness": self.brightness,
             "denoise": self.denoise,
             "value_range": list(self.value_range),

@@ -110,9 +110,11 @@ class BlendAndWrited(MapTransform):
         judged = judge_beforehand(subject, self.brightness, self.denoise, self.force)
         for key in self.key_iterator(item):
             target = self.output_dir / item["output"]
-            if judged is not None and judged.undamaged:
-                item[key] = str(write(source, source.pixels, target, derivation=self.model.unchanged))
-                logger.info("%s -> %s: judged undamaged, unchanged", source.path, item[key])
+            undamaged = judged is not None and judged.undamaged
+            if undamaged or subject.blank:
+                item[key] = str(write(source, source.pixels, target, derivation=self.model.unchanged(undamaged)))
+                why = "judged undamaged" if undamaged else "no valid pixel"
+                logger.info("%s -> %s: %s, unchanged", source.path, item[key], why)
                 continue
             result = Result(
                 source=source.pixels,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from lowlight.errors import InputError, NotAnImageError
+from lowlight.errors import InputError, NoPartnerError, NotAnImageError
 from lowlight.evaluation.modalities import Modalities
 from lowlight.imaging import Found, plan_names
 from lowlight.imaging.filetype import identify, split_suffix
@@ -92,7 +92,7 @@ def pair(
     for truth in truths.found:
         if truth.path not in used:
             fault = "has no partner among the enhanced images"
-            refused.append(InputError(truth.path, fault, "enhance it too, under the same name, or take it away"))
+            refused.append(NoPartnerError(truth.path, fault, "enhance it too, under the same name, or take it away"))
     return Pairing(pairs, refused, skipped)
 
 
@@ -126,7 +126,9 @@ class _Names:
                 several = " and ".join(item.path.name for item in matches)
                 raise InputError(result.path, f"could belong to {several}", "give them different names")
         fault = f"has no partner among the {role} images"
-        raise InputError(result.path, fault, "partners have the same name below their folders; suffixes do not count")
+        raise NoPartnerError(
+            result.path, fault, "partners have the same name below their folders; suffixes do not count"
+        )
 
 
 def _images(found: Iterable[Found], refused: list[InputError], skipped: list[NotAnImageError]) -> list[Found]:

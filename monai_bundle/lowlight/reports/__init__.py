@@ -5,8 +5,18 @@ whatever they hold, and nothing else that a file says of its patient.
 """
 
 from lowlight.reports.enhanced import EnhancedPage
-from lowlight.reports.findings import FACTORS, findings, verdict
+from lowlight.reports.findings import FACTORS, findings, reassurance, state, verdict
 from lowlight.reports.quantified import QuantifiedPage
 from lowlight.reports.tables import flat, write_csv
 
-__all__ = ["FACTORS", "EnhancedPage", "QuantifiedPage", "findings", "flat", "verdict", "write_csv"]
+__all__ = [
+    "FACTORS",
+    "EnhancedPage",
+    "QuantifiedPage",
+    "findings",
+    "flat",
+    "reassurance",
+    "state",
+    "verdict",
+    "write_csv",
+]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lowlight.artifacts.quantifying import LUMA, display_of
 from lowlight.reports.charts import Histogram, histogram
-from lowlight.reports.findings import FACTORS, Finding, findings
+from lowlight.reports.findings import FACTORS, Finding, findings, reassurance
 from lowlight.reports.page import Drawn, Page, Term
 from lowlight.reports.pictures import Picture, factor_map, number, sequential_map, symmetric_map, thumbnail
 
@@ -58,6 +58,7 @@ class Row:
     number: int
     name: str
     unchanged: bool
+    undamaged: bool
     changes: list[Change]
 
 
@@ -70,6 +71,9 @@ class Card:
     about: str
     done: str
     unchanged: bool
+    undamaged: bool
+    why: str
+    note: str
     before: Picture
     after: Picture | None
     histogram: Histogram
@@ -110,7 +114,7 @@ class EnhancedPage:
             What adds it to the page: to be called, before the next is prepared, once its file is written.
         """
         index, report = len(self.rows) + 1, result.report
-        unchanged = result.undamaged
+        unchanged = result.unchanged
         before, after = findings(report["before"]), findings(report["after"])
         changes = [Change(one, other) for one, other in zip(before, after, strict=True)]
         shown = _frame(result, report.get("frame"))
@@ -123,6 +127,9 @@ class EnhancedPage:
                 about=about,
                 done=_done(report),
                 unchanged=unchanged,
+                undamaged=result.undamaged,
+                why=result.why_unchanged,
+                note=reassurance(report["before"]) if result.undamaged else "",
                 before=thumbnail(display, self._picture_side),
                 after=None if enhanced is None else thumbnail(enhanced, self._picture_side),
                 histogram=histogram(_luminance(display)),
@@ -131,7 +138,7 @@ class EnhancedPage:
                 changes=changes,
             )
         )
-        row = Row(index, name, unchanged, changes)
+        row = Row(index, name, unchanged, result.undamaged, changes)
 
         def add() -> None:
             self.page.keep(rendered)
@@ -150,6 +157,7 @@ class EnhancedPage:
             title="Enhancement report",
             total=len(self.rows),
             unchanged=sum(row.unchanged for row in self.rows),
+            undamaged=sum(row.undamaged for row in self.rows),
             left_out=left_out,
             rows=self.rows,
             heads=FACTORS,

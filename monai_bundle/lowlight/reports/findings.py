@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lowlight.artifacts.severity import thresholds
+from lowlight.artifacts.severity import LEVELS, State, state_of, thresholds
 from lowlight.reports.pictures import number
 
 SEVERITIES = ("none", "weak", "moderate", "strong", "unknown")
@@ -67,14 +67,15 @@ FACTORS = (
         "% of range",
         "Standard deviation of the sensor noise, in per cent of the range from black to white, at the typical "
         "brightness of the image. It has two parts: read noise, which is there in the dark, and shot noise, whose "
-        "variance grows with the light (the slope). Texture and edges do not count.",
+        "variance grows with the light. Texture and edges do not count. Of a colour image it is the noise of the mean "
+        "of its channels; a single channel has up to 1.7 times as much.",
     ),
     Factor(
         "impulses",
         "Salt-and-pepper",
         "% of pixels",
         "Share of pixels that were replaced by black or white. Pixels that are dark because the scene is dark do not "
-        "count.",
+        "count. JPEG smears such pixels, and most are missed after it: then the share is at least what is said (≥).",
     ),
     Factor(
         "blur",
@@ -97,8 +98,9 @@ FACTORS = (
         "brightest, % of range",
         "Brightness as shown that 99 of 100 pixels stay below, in per cent of the range from black to white: an image "
         "whose brightest parts are dark is under-exposed. Beside it the mean, the part of the range that is used (1st "
-        "to 99th percentile), the share of pixels lost in black or white, and how much the lighting falls off from the "
-        "brightest part of the image to the darkest.",
+        "to 99th percentile), the share of pixels lost in black or white, and by how much the darkest region is dimmer "
+        "than the brightest, on a smooth surface through the image: uneven lighting, or a scene that itself is darker "
+        "there.",
     ),
 )
 """All artifacts, in the order in which they are told."""
@@ -152,20 +154,38 @@ _LEADS = {
 
 def findings(report: Report) -> list[Finding]:
     """All findings of a report, in the order of `FACTORS`."""
-    details = {"noise": _noise, "blur": _blur, "jpeg": _jpeg, "exposure": _exposure}
+    details = {"noise": _noise, "impulses": _impulses, "blur": _blur, "jpeg": _jpeg, "exposure": _exposure}
     return [_finding(factor, report, details.get(factor.key, _nothing)(report)) for factor in FACTORS]
 
 
+def state(report: Report) -> State:
+    """What is held of the whole image: undamaged, damaged, or not judged."""
+    return state_of(bool(report["undamaged"]), report["severities"])
+
+
 def verdict(report: Report) -> str:
-    """The judgement in a few words: undamaged, or what is wrong, the worst first."""
-    if report["undamaged"]:
+    """The judgement in a few words: undamaged, what is wrong, the worst first, or why nothing is claimed."""
+    if state(report) == "undamaged":
         return "undamaged"
     rated = [(severity, DAMAGE[key]) for key, severity in report["severities"].items() if key in DAMAGE]
     for wanted in (("strong", "moderate"), ("weak",)):
         named = [f"{severity} {damage}" for word in wanted for severity, damage in rated if severity == word]
         if named:
             return ", ".join(named)
-    return "no certain verdict"
+    if "unknown" in report["severities"].values():
+        return "not judged: too little can be measured"
+    return "not judged: no single damage stands out"
+
+
+def reassurance(report: Report) -> str:
+    """Why an image is judged undamaged although an artifact is rated; empty where there is nothing to explain."""
+    if state(report) != "undamaged":
+        return ""
+    rated = [DAMAGE[key] for key, word in report["severities"].items() if key in DAMAGE and word in LEVELS[1:]]
+    if not rated:
+        return ""
+    named = rated[0] if len(rated) == 1 else f"{', '.join(rated[:-1])} and {rated[-1]}"
+    return f"Good images have as much {named}, and enhancing would not improve it."
 
 
 def _finding(factor: Factor, report: Report, details: list[str]) -> Finding:
@@ -173,12 +193,14 @@ def _finding(factor: Factor, report: Report, details: list[str]) -> Finding:
     value = report[lead.name]
     severity = str(report["severities"].get(factor.key, "unknown"))
     short = "" if value is None else lead.write(value)
+    # "At least none" would say nothing; that some may be hidden stands among the details.
+    at_least = bool(value) and lead.name in report.get("lower_bounds", ())
     return Finding(
         key=factor.key,
         name=factor.name,
         severity=severity,
-        value=f"{lead.before}{short}{lead.after}" if short else "",
-        short=short,
+        value=f"{'at least ' if at_least else ''}{lead.before}{short}{lead.after}" if short else "",
+        short=f"≥ {short}" if at_least else short,
         reason="" if short else str(report["not_measurable"].get(lead.name, "not told")),
         position=_position(factor.key, value),
         details=tuple(details),
@@ -205,9 +227,14 @@ def _nothing(report: Report) -> list[str]:
 
 def _noise(report: Report) -> list[str]:
     read, slope = report["read_sigma"], report["poisson_slope"]
-    parts = [] if read is None else [f"read noise {_percent(read)} %"]
-    parts += [] if slope is None else [f"shot noise slope {number(slope)}"]
+    parts = [] if read is None else [f"in the dark (read noise) {_percent(read)} %"]
+    # As a variance per unit of signal only an engineer could read it.
+    parts += [] if slope is None else [f"from the light (shot noise) {_percent(slope**0.5)} % at white"]
     return [", ".join(parts)] if parts else []
+
+
+def _impulses(report: Report) -> list[str]:
+    return ["JPEG hides some, most at low quality"] if "impulse_ratio" in report.get("lower_bounds", ()) else []
 
 
 def _blur(report: Report) -> list[str]:
@@ -233,6 +260,6 @@ def _exposure(report: Report) -> list[str]:
     lines = [
         text("mean", "mean {} %") + text("used_range", "{} % of the range used"),
         text("clipped_low", "{} % black") + text("clipped_high", "{} % white"),
-        text("unevenness", "lighting falls off by {} %"),
+        text("unevenness", "darkest region {} % dimmer than the brightest"),
     ]
     return [", ".join(parts) for parts in lines if parts]

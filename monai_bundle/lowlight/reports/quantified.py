@@ -15,8 +15,9 @@ from lowlight.artifacts.exposure import uniform_border
 from lowlight.artifacts.noise import noise_map
 from lowlight.artifacts.published import block_variance_map, laplacian_map
 from lowlight.artifacts.quantifying import LUMA, display_of
+from lowlight.artifacts.severity import State
 from lowlight.reports.charts import Histogram, histogram
-from lowlight.reports.findings import FACTORS, SEVERITIES, Finding, Report, findings, verdict
+from lowlight.reports.findings import FACTORS, SEVERITIES, Finding, Report, findings, reassurance, state, verdict
 from lowlight.reports.page import Drawn, Page, Term
 from lowlight.reports.pictures import Picture, sequential_map, thumbnail
 
@@ -28,6 +29,11 @@ TERMS = (
     Term(
         "Undamaged",
         "No artifact is worth treating: enhancing would return the image as it is.",
+    ),
+    Term(
+        "Not judged",
+        "No artifact is rated weak or worse, but too little speaks for the image, or too little can be measured, to "
+        "call it undamaged.",
     ),
     Term(
         "None, weak, moderate, strong",
@@ -44,7 +50,7 @@ class Row:
 
     number: int
     name: str
-    undamaged: bool
+    state: State
     findings: list[Finding]
     classes: str
 
@@ -56,8 +62,9 @@ class Card:
     number: int
     name: str
     about: str
-    undamaged: bool
+    state: State
     verdict: str
+    note: str
     classes: str
     findings: list[Finding]
     picture: Picture
@@ -104,9 +111,9 @@ class QuantifiedPage:
             report: its numbers.
             valid: bool (H, W), False where a pixel is not judged; None: all but a uniform border.
         """
-        number, found, undamaged = len(self.rows) + 1, findings(report), bool(report["undamaged"])
+        number, found, held = len(self.rows) + 1, findings(report), state(report)
         bad = [one.key for one in found if one.severity in ("moderate", "strong")]
-        classes = " ".join(f"is-{kind}" for kind in ("undamaged" if undamaged else "damaged", *bad))
+        classes = " ".join(f"is-{kind}" for kind in (held.replace(" ", "-"), *bad))
         display = display_of(pixels, value_range)
         luminance = display if display.ndim == 2 else display @ np.array(LUMA, np.float32)
         judged = ~uniform_border(luminance) if valid is None else valid
@@ -115,8 +122,9 @@ class QuantifiedPage:
                 number=number,
                 name=name,
                 about=about,
-                undamaged=undamaged,
+                state=held,
                 verdict=verdict(report),
+                note=reassurance(report),
                 classes=classes,
                 findings=found,
                 picture=thumbnail(display, self._picture_side),
@@ -124,7 +132,7 @@ class QuantifiedPage:
                 maps=self._maps(luminance, judged),
             )
         )
-        self.rows.append(Row(number, name, undamaged, found, classes))
+        self.rows.append(Row(number, name, held, found, classes))
 
     def _maps(self, luminance: NDArray[np.floating[Any]], judged: NDArray[np.bool_]) -> list[Drawn]:
         drawn = [
@@ -138,7 +146,8 @@ class QuantifiedPage:
                 np.where(judged, noise_map(luminance, judged), 0),
                 "of range",
                 "Local noise",
-                "Standard deviation of the noise around each place, without texture and edges.",
+                "Standard deviation of the noise around each place. The flatter blocks lead it, but texture counts "
+                "where there are few.",
             ),
         ]
         blocks = block_variance_map(luminance)
@@ -156,8 +165,8 @@ class QuantifiedPage:
             for values, unit, title, meaning in drawn
         ]
 
-    def write(self, path: str | Path, left_out: int = 0) -> Path:
-        """Write the page; ``left_out`` files were refused or skipped.
+    def write(self, path: str | Path, left_out: int = 0, not_reached: int = 0) -> Path:
+        """Write the page; ``left_out`` files were refused or skipped, ``not_reached`` came after an interruption.
 
         Raises:
             OutputError: the file cannot be written.
@@ -166,8 +175,9 @@ class QuantifiedPage:
             path,
             title="Image quality report",
             total=len(self.rows),
-            undamaged=sum(row.undamaged for row in self.rows),
+            states=Counter(row.state for row in self.rows),
             left_out=left_out,
+            not_reached=not_reached,
             rows=self.rows,
             words=SEVERITIES,
             heads=FACTORS,
@@ -182,7 +192,7 @@ class QuantifiedPage:
 
     def _choices(self) -> list[dict[str, Any]]:
         """What the table can be narrowed down to; artifacts count where they are moderate or strong."""
-        names = {"damaged": "damaged", "undamaged": "undamaged"}
+        names = {"damaged": "damaged", "undamaged": "undamaged", "not-judged": "not judged"}
         names |= {factor.key: factor.name if factor.key == "jpeg" else factor.name.lower() for factor in FACTORS}
         counts = Counter(kind for row in self.rows for kind in row.classes.split())
         return [

@@ -17,12 +17,15 @@ def flat(report: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         report: `lowlight.artifacts.ArtifactReport.as_dict()`, or that of the published metrics. Ratings become columns
-            ``severity_noise`` or ``rating_blur``; what could not be measured, and why, becomes one text.
+            ``severity_noise`` or ``rating_blur``; what could not be measured, and why, becomes one text, and so does
+            the list of lower bounds.
     """
     cells: dict[str, Any] = {}
     for name, value in report.items():
         if name == "not_measurable":
             cells[name] = "; ".join(f"{number}: {reason}" for number, reason in value.items())
+        elif isinstance(value, list):
+            cells[name] = "; ".join(map(str, value))
         elif isinstance(value, Mapping):
             prefix = {"severities": "severity", "ratings": "rating"}.get(name, name)
             cells.update({f"{prefix}_{key}": part for key, part in value.items()})
