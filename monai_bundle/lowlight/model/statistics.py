@@ -25,6 +25,9 @@ BLOCK = 8
 LEVELS = 255.0
 """Grey levels from black to white in which the coefficients are counted: those of an 8-bit file."""
 
+FINENESS = 1024.0
+"""Steps per grey level to which coefficients are rounded."""
+
 GRID = 64
 """Side of the grid of means whose quantiles describe the distribution of brightness."""
 
@@ -130,6 +133,9 @@ class FrameStatistics(nn.Module):
         # JPEG rounds the luma of Rec. 601 (ITU-T T.871), so that is where its zeros are.
         luma = 0.299 * y[:, :1] + 0.587 * y[:, 1:2] + 0.114 * y[:, 2:]
         coefficients = functional.conv2d(_at_least(luma, BLOCK), self.basis, stride=BLOCK).flatten(2)
+        # Of 8-bit images many coefficients lie on a limit exactly; the last digit, which differs from one machine or
+        # engine to the next, must not decide on which side.
+        coefficients = torch.round(coefficients * FINENESS) / FINENESS
         level, detail = coefficients[:, :1] / (BLOCK * LEVELS), coefficients[:, 1:]
         energy = torch.log(detail.square() + 0.25) / 8
         zero = (detail.abs() < 1).to(y.dtype)
@@ -148,7 +154,9 @@ class FrameStatistics(nn.Module):
         blocks = level.shape[-1]
         count = torch.sym_max(blocks, BRIGHTNESSES)
         places = torch.arange(count, device=level.device) * blocks // count
-        order = level[:, 0].argsort(dim=-1)[:, places]
+        # Blocks of one brightness stay in their order, in every engine: the place breaks the tie.
+        steps = torch.round(level[:, 0] * (BLOCK * LEVELS * FINENESS)).double()
+        order = (steps * blocks + torch.arange(blocks, device=level.device)).argsort(dim=-1)[:, places]
         size = count // BRIGHTNESSES
         grouped = energies.gather(2, order[:, None].expand(-1, len(BANDS), -1))[..., : BRIGHTNESSES * size]
         ordered = grouped.unflatten(-1, (BRIGHTNESSES, size)).sort(dim=-1).values
