@@ -248,6 +248,7 @@ def test_the_command_line_enhances_without_torch_and_monai(
         tmp_path / "out",
         "--json",
         "--force",
+        "--any-modality",
         "--report",
         tmp_path / "page.html",
     ]
@@ -256,7 +257,8 @@ def test_the_command_line_enhances_without_torch_and_monai(
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     assert {line["parameters"]["engine"] for line in lines[:-1]} == {"onnx"}
     assert np.array_equal(read(tmp_path / "out/eye.png").pixels, onnx(picture, force=True).image)
-    assert read(tmp_path / "out/ct.dcm").pixels.shape == (128, 128)
+    (derived,) = (tmp_path / "out").rglob("*.dcm")
+    assert read(derived).pixels.shape == (128, 128)
     assert "<html" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
