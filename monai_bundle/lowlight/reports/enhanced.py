@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,11 @@ from numpy.typing import NDArray
 from lowlight.artifacts.quantifying import LUMA, display_of
 from lowlight.reports.charts import Histogram, histogram
 from lowlight.reports.findings import FACTORS, Finding, findings, reassurance
-from lowlight.reports.page import Drawn, Page, Term
+from lowlight.reports.page import Drawn, ImagesPage, Term
 from lowlight.reports.pictures import Picture, factor_map, number, sequential_map, symmetric_map, thumbnail
 
 if TYPE_CHECKING:
     from lowlight.enhance import Result
-
-MANY = 40
-"""Above this many images pictures are smaller, so that a tablet can still open the page."""
 
 TERMS = (
     Term(
@@ -82,25 +78,16 @@ class Card:
     changes: list[Change]
 
 
-class EnhancedPage:
-    """Collects results one by one, then writes the page; memory holds their numbers, not their pictures.
+class EnhancedPage(ImagesPage):
+    """The page of images and what became of them.
 
     Args:
         expected: how many images there may be: many make smaller pictures.
     """
 
     def __init__(self, expected: int) -> None:
-        self.page = Page("enhanced")
+        super().__init__("enhanced", expected, picture_side=800, map_side=400)
         self.rows: list[Row] = []
-        self._picture_side, self._map_side = (800, 400) if expected <= MANY else (400, 200)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.page.__exit__(kind, error, trace)
 
     def prepare(self, name: str, about: str, result: Result) -> Callable[[], None]:
         """Judge and draw a result; of several frames the one that was judged is shown.

@@ -39,6 +39,10 @@ class Term:
     meaning: str
 
 
+MANY = 40
+"""Above this many images pictures are smaller, so that a tablet can still open the page."""
+
+
 class Page:
     """A page of many cards. Each card is rendered when it comes and kept on disk; memory holds none.
 
@@ -114,3 +118,26 @@ def _environment() -> Environment:
         chart_height=charts.HEIGHT,
     )
     return environment
+
+
+class ImagesPage:
+    """A page that gets image by image, then is written; memory holds their numbers, not their pictures.
+
+    Args:
+        template: see `Page`.
+        expected: how many images there may be; of more than `MANY` the pictures are half as large.
+        picture_side, map_side: longest side in pixels of pictures and of maps, where there are few images.
+    """
+
+    def __init__(self, template: str, expected: int, picture_side: int, map_side: int) -> None:
+        self.page = Page(template)
+        shrink = 1 if expected <= MANY else 2
+        self._picture_side, self._map_side = picture_side // shrink, map_side // shrink
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.page.__exit__(kind, error, trace)

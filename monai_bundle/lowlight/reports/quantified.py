@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +17,8 @@ from lowlight.artifacts.quantifying import LUMA, display_of
 from lowlight.artifacts.severity import State
 from lowlight.reports.charts import Histogram, histogram
 from lowlight.reports.findings import FACTORS, SEVERITIES, Finding, Report, findings, reassurance, state, verdict
-from lowlight.reports.page import Drawn, Page, Term
+from lowlight.reports.page import Drawn, ImagesPage, Term
 from lowlight.reports.pictures import Picture, sequential_map, thumbnail
-
-MANY = 40
-"""Above this many images pictures are smaller, so that a tablet can still open the page."""
-
 
 TERMS = (
     Term(
@@ -72,25 +67,16 @@ class Card:
     maps: list[Drawn]
 
 
-class QuantifiedPage:
-    """Collects images one by one, then writes the page; memory holds their numbers, not their pictures.
+class QuantifiedPage(ImagesPage):
+    """The page of images and what was measured in them.
 
     Args:
         expected: how many images there may be: many make smaller pictures.
     """
 
     def __init__(self, expected: int) -> None:
-        self.page = Page("quantified")
+        super().__init__("quantified", expected, picture_side=480, map_side=320)
         self.rows: list[Row] = []
-        self._picture_side, self._map_side = (480, 320) if expected <= MANY else (256, 160)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.page.__exit__(kind, error, trace)
 
     def add(
         self,
