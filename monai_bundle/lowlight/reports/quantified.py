@@ -132,8 +132,8 @@ class QuantifiedPage(ImagesPage):
                 np.where(judged, noise_map(luminance, judged), 0),
                 "of range",
                 "Local noise",
-                "Standard deviation of the noise around each place, as JPEG has left it. The flatter blocks lead it, but "
-                "texture counts where there are few.",
+                "Standard deviation of the noise around each place, as JPEG has left it. The flatter blocks lead "
+                "it, but texture counts where there are few.",
             ),
         ]
         blocks = block_variance_map(luminance)
