@@ -13,7 +13,7 @@ from lowlight.enhance.pixels import ValueScale, to_channels
 from lowlight.model import tone
 
 BLOCK = 1 << 15
-"""Pixels that are done at a time: so many that NumPy's calls do not count, so few that a core keeps them in its cache."""
+"""Pixels that are done at a time: so many that NumPy's calls do not count, so few that they stay in a core's cache."""
 
 
 @dataclass(frozen=True)
