@@ -55,37 +55,37 @@ class Result:
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", self.blend(self.brightness, self.denoise))
 
-    def blend(
-        self, brightness: float | None = None, denoise: float | None = None, frame: int | None = None
-    ) -> NDArray[Any]:
+    def blend(self, brightness: float | None = None, denoise: float | None = None) -> NDArray[Any]:
         """The image for other strengths, without running the network.
 
         Args:
             brightness: b in [0, 1.5]; 0 keeps the exposure, 1 is the network's guess. None: as in `image`.
             denoise: n in [0, 1]; 0 keeps noise and detail. None: as in `image`.
-            frame: number of one frame, which alone is given, as it is among all; None: all.
 
         Returns:
-            Array of the source's shape and dtype, or of one frame's. With both 0 it equals the source bit for bit; so
-            does a frame that holds one value only, at any strengths.
+            Array of the source's shape and dtype. With both 0 it equals the source bit for bit; so does a frame that
+            holds one value only, at any strengths.
 
         Raises:
             ValueError: a strength outside its range.
         """
         b = self.brightness if brightness is None else float(brightness)
         n = self.denoise if denoise is None else float(denoise)
-        sources, predictions = (self.source if self.frames else self.source[None]), self.predictions
-        if frame is not None:
-            sources, predictions = sources[frame : frame + 1], predictions[frame : frame + 1]
-        alone = frame is not None or not self.frames
         if self.unchanged or (b == 0 and n == 0):
-            return sources[0].copy() if alone else sources.copy()
+            return self.source.copy()
+        sources = self.source if self.frames else self.source[None]
         blended = np.empty_like(sources)
-        for target, source, prediction in zip(blended, sources, predictions, strict=True):
+        for target, source, prediction in zip(blended, sources, self.predictions, strict=True):
             blend_frame(source, prediction, self.value_range, b, n, target)
         if self.mask is not None:
             blended[:, ~self.mask] = sources[:, ~self.mask]
-        return blended[0] if alone else blended
+        return blended if self.frames else blended[0]
+
+    def frame(self, number: int) -> Result:
+        """One frame of several as an image by itself, with the tone that it has among them."""
+        valid = None if self.valid is None else self.valid[number]
+        source, predictions, image = self.source[number], [self.predictions[number]], self.image[number]
+        return self._with(source=source, predictions=predictions, image=image, valid=valid, frames=False, judged=None)
 
     def slimmed(self) -> Result:
         """The same without the memory that nothing needs any more, to be kept for long: see `FramePrediction.kept`."""
@@ -93,8 +93,14 @@ class Result:
         # Frames that were left alone share one prediction, and go on to do so.
         slim = {id(prediction): prediction for prediction in self.predictions}
         slim = {key: prediction.kept(grey) for key, prediction in slim.items()}
+        return self._with(predictions=[slim[id(prediction)] for prediction in self.predictions])
+
+    def _with(self, **changed: Any) -> Result:
+        """A copy that does not blend its image anew, as `dataclasses.replace` would."""
         result = copy.copy(self)
-        object.__setattr__(result, "predictions", [slim[id(prediction)] for prediction in self.predictions])
+        result.__dict__.pop("report", None)
+        for name, value in changed.items():
+            object.__setattr__(result, name, value)
         return result
 
     @property

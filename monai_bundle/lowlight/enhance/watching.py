@@ -65,7 +65,7 @@ class Watch:
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
         """A block that takes long, and that `end`, called from another thread, makes fail soon."""
         with self._lock:
-            self._end = end
+            outer, self._end = self._end, end
         try:
             self.check()
             yield
@@ -74,4 +74,4 @@ class Watch:
             raise
         finally:
             with self._lock:
-                self._end = None
+                self._end = outer
