@@ -52,9 +52,9 @@ def run_worker(
     try:
         folder = PrivateFolder(temporary)
         try:
-            worker = Worker(channel, folder, Engines(bundle, engine, device))
-            when_parent_dies(lambda: _end(folder, 0))
-            worker.serve()
+            # Before the seconds of loading: a parent that dies meanwhile must not go unnoticed.
+            when_parent_dies(lambda: _end(folder))
+            Worker(channel, folder, Engines(bundle, engine, device)).serve()
         finally:
             folder.remove()
     except (KeyboardInterrupt, BrokenPipeError):
@@ -95,7 +95,7 @@ class Worker:
         signal.signal(signal.SIGTERM, _raise_interrupt)
         for lane in (self._lane, self._quick_lane):
             lane.start()
-        self._send({**self._hello(), "id": None})
+        self._send({"type": "hello", "id": None, **self._hello()})
         bye = None
         try:
             for line in self.channel.lines():
@@ -120,7 +120,7 @@ class Worker:
             return request
         try:
             if request.type == "hello":
-                self._send({**self._greet(request), "id": request.id})
+                self._send({"type": "hello", "id": request.id, **self._greet(request)})
             elif request.type == "cancel":
                 self._send({**self._cancel(request), "id": request.id})
             elif request.type in self._jobs:
@@ -164,7 +164,6 @@ class Worker:
         devices, complete = known_devices()
         engines = self.engines
         return {
-            "type": "hello",
             "protocol": PROTOCOL,
             "version": lowlight.__version__,
             "model": engines.model.name,
@@ -299,11 +298,11 @@ def _send_or_leave(channel: Channel, fields: dict[str, Any]) -> None:
         logger.debug("nobody receives")
 
 
-def _end(folder: PrivateFolder, code: int) -> NoReturn:
+def _end(folder: PrivateFolder) -> NoReturn:
     """From any thread, whatever the others are at."""
     folder.remove()
     isolation.interrupt()
-    _exit(code)
+    _exit(0)
 
 
 def _exit(code: int) -> NoReturn:
