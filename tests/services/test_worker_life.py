@@ -96,7 +96,7 @@ def test_a_termination_signal_ends_it_in_the_middle_of_a_job(tmp_path: Path, dar
 
 
 def test_out_of_memory_is_reported_and_small_tiles_help(tmp_path: Path, enhancer: Enhancer, dark: np.ndarray) -> None:
-    image = np.kron(dark, np.ones((6, 6), np.uint8))
+    image = np.kron(dark, np.ones((9, 9), np.uint8))
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     with Worker("--temporary", tmp_path, env=environment) as worker:
         worker.hello()
@@ -107,10 +107,10 @@ def test_out_of_memory_is_reported_and_small_tiles_help(tmp_path: Path, enhancer
             resource.prlimit(worker.pid, resource.RLIMIT_AS, (taken + megabytes * 1_000_000, resource.RLIM_INFINITY))
             return worker.enhance(image, force=True, keep=False)
 
-        error = enhanced_with(30)
+        error = enhanced_with(60)
         assert error["kind"] == "out-of-memory"
         assert "scale it down" in error["remedy"]
-        answer = next(found for room in range(70, 400, 15) if (found := enhanced_with(room))["type"] == "result")
+        answer = next(found for room in range(190, 600, 20) if (found := enhanced_with(room))["type"] == "result")
         assert any("small tiles" in warning for warning in answer["warnings"]), answer
         found = worker.take(answer["image"])
     assert np.abs(found.astype(int) - enhancer(image, force=True).image).max() <= 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from worker_runs import Worker
 
 from lowlight import Enhancer
 from lowlight.services.channel import LONGEST_LINE
-from lowlight.services.worker import PROTOCOL
+from lowlight.services.failures import Kind
+from lowlight.services.worker import JOBS, PROTOCOL, QUICK
 
 
 def test_it_says_who_it_is_before_it_is_asked(worker: Worker, enhancer: Enhancer) -> None:
@@ -24,6 +27,16 @@ def test_it_says_who_it_is_before_it_is_asked(worker: Worker, enhancer: Enhancer
     assert {engine["name"]: engine["installed"] for engine in hello["engines"]} == {"onnx": True, "torch": True}
     assert hello["devices"][0]["device"] == "cpu"
     assert Path(hello["folder"]).stat().st_mode & 0o077 == 0, "others may look into the folder"
+
+
+def test_the_page_explains_every_request_and_every_kind_of_error(bundle: Path) -> None:
+    page = (bundle / "docs" / "worker.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    explained = {name for heading in headings for name in re.findall(r"`(\w+)`", heading.partition("→")[0])}
+    assert {*JOBS, *QUICK, "hello", "cancel", "quit"} == explained - {"error"}
+    table = page[page.index("| `kind` |") :]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)[1:] == list(get_args(Kind))
+    assert f"# The worker: protocol {PROTOCOL}\n" in page
 
 
 def test_another_protocol_is_answered_in_plain_words(worker: Worker) -> None:

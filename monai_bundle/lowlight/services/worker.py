@@ -30,6 +30,12 @@ from lowlight.services.requests import Request
 PROTOCOL = 1
 MODALITIES = ("xray", "dermatology", "endoscopy", "ultrasound", "fundus")
 
+JOBS = ("enhance", "report", "export", "devices")
+"""Requests that are done one at a time."""
+
+QUICK = ("blend", "maps", "forget")
+"""Requests that do not wait for jobs."""
+
 _GRACE = 0.7  # seconds that a job has to stop in before the process ends all the same
 
 logger = logging.getLogger(__name__)
@@ -76,19 +82,16 @@ class Worker:
     def __init__(self, channel: Channel, folder: PrivateFolder, engines: Engines) -> None:
         self.channel, self.folder, self.engines = channel, folder, engines
         self.shelf = Shelf()
-        self._jobs: dict[str, Callable[[Job], dict[str, Any]]] = {
+        self._ways: dict[str, Callable[[Job], dict[str, Any]]] = {
             "enhance": lambda job: enhance(job, engines, folder, self.shelf),
             "report": self._report,
             "export": lambda job: export(job, engines, self.shelf),
             "devices": self._devices,
-        }
-        self._quick: dict[str, Callable[[Job], dict[str, Any]]] = {
             "blend": self._blend,
             "maps": self._maps,
             "forget": self._forget,
         }
-        self._lane = Lane("jobs", lambda job: self._do(job, self._jobs))
-        self._quick_lane = Lane("quick", lambda job: self._do(job, self._quick))
+        self._lane, self._quick_lane = Lane("jobs", self._do), Lane("quick", self._do)
 
     def serve(self) -> None:
         """Answer requests until "quit", or until nobody can send any more."""
@@ -123,9 +126,9 @@ class Worker:
                 self._send({"type": "hello", "id": request.id, **self._greet(request)})
             elif request.type == "cancel":
                 self._send({**self._cancel(request), "id": request.id})
-            elif request.type in self._jobs:
+            elif request.type in JOBS:
                 self._lane.put(Job(request, self._send))
-            elif request.type in self._quick:
+            elif request.type in QUICK:
                 self._put_quick(request)
             else:
                 raise bad_request(f'There is no request "{request.type[:40]}" in protocol {PROTOCOL}.')
@@ -144,11 +147,11 @@ class Worker:
                 self._send({"id": job.request.id, **failure.fields()})
         self._quick_lane.put(Job(request, self._send))
 
-    def _do(self, job: Job, ways: dict[str, Callable[[Job], dict[str, Any]]]) -> None:
+    def _do(self, job: Job) -> None:
         """Do one job and send its one answer, whatever happens."""
         try:
             job.begin()
-            answer = ways[job.request.type](job)
+            answer = self._ways[job.request.type](job)
         except Exception as error:
             answer = failure_of(error).fields()
         self._send({**answer, "id": job.request.id})
