@@ -73,11 +73,13 @@ def test_one_image_is_exported_whichever_way_its_grey_runs(worker: Worker, tmp_p
     assert np.abs(shown - expected).max() <= 1.5 / WHITE
 
 
-def test_colour_is_exported(worker: Worker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", [None, "shared", "own"])
+def test_colour_is_exported(worker: Worker, tmp_path: Path, stack: str | None) -> None:
     path = shipped("examples_rgb_color.dcm")
     loaded = pydicom.dcmread(path).pixel_array
-    answer = worker.enhance(loaded, brightness=1.2)
-    seen = worker.take(answer["image"])
+    given = loaded if stack is None else loaded[None]
+    answer = worker.enhance(given, brightness=1.2, frames=stack is not None, tone=stack)
+    seen = worker.take(answer["image"]).reshape(loaded.shape)
     exported = worker.ask("export", result=answer["result"], sources=[str(path)], folder=str(tmp_path))
     assert np.abs(read(exported["files"][0]).pixels * 255 - seen).max() <= 1
 
