@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -20,9 +21,11 @@ import numpy as np
 
 from lowlight.errors import DependencyError, InputError, LimitError, NotAnImageError
 from lowlight.imaging.dicom_decoding import Decoded, Described
-from lowlight.imaging.limits import Limits, way_out
+from lowlight.imaging.limits import WAITING, Limits, way_out
 
 _MODULE = "lowlight.imaging.decoding_process"
+# The signal that ends a process which has used up its processor time; None where systems do not limit that.
+_TIME_IS_UP: int | None = getattr(signal, "SIGXCPU", None)
 # Loading the libraries takes a second, or half a minute on a busy old machine; that is not the fault of any file.
 _SECONDS_TO_START = 120
 
@@ -57,7 +60,8 @@ class _DecodingProcess:
         with self._lock:
             child = self._running()
             late = threading.Event()
-            timer = threading.Timer(limits.seconds_for(path), self._end_late, (child, late))
+            patience = limits.seconds_for(path) * (WAITING if _TIME_IS_UP else 1)
+            timer = threading.Timer(patience, self._end_late, (child, late))
             timer.start()
             try:
                 assert child.stdin is not None
@@ -70,7 +74,9 @@ class _DecodingProcess:
                     child.wait(timeout=1)
                 code = child.returncode
                 self.stop()
-                raise _ended(path, limits, code, late.is_set()) from None
+                raise _ended(
+                    path, limits, code, late.is_set() or (_TIME_IS_UP is not None and code == -_TIME_IS_UP)
+                ) from None
             except BaseException:
                 # An interrupt in the middle of an answer: the rest of it would be taken for the next.
                 self.stop()
