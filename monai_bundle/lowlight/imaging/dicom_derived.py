@@ -167,6 +167,14 @@ def _group_items(dataset: Dataset) -> Iterator[Dataset]:
         yield from dataset.get(groups) or []
 
 
+def _group_parts(dataset: Dataset) -> Iterator[Dataset]:
+    """The items of each functional group macro."""
+    for item in _group_items(dataset):
+        for element in item:
+            if element.VR == "SQ":
+                yield from element.value or []
+
+
 def _drop_what_cannot_be_written(dataset: Dataset) -> None:
     """Retired curves (50xx), whose type of value is undecided, stray delimiters (FFFE) and group lengths."""
     for tag in list(dataset.keys()):
@@ -188,11 +196,9 @@ def _identify(result: Dataset, source: Dataset, stored: NDArray[Any], processing
     _put(result, SeriesNumber=_SERIES_OFFSET + (int(number) if _is_small_number(number) else 0))
     second = _second_value(source)
     _put(result, ImageType=["DERIVED", second, *_values(source, "ImageType")[2:]])
-    for item in _group_items(result):
-        for element in item:
-            if element.keyword.endswith("FrameTypeSequence") and element.value:
-                frame_type = element.value[0]
-                _put(frame_type, FrameType=["DERIVED", second, *_values(frame_type, "FrameType")[2:]])
+    for part in _group_parts(result):
+        if "FrameType" in part:
+            _put(part, FrameType=["DERIVED", second, *_values(part, "FrameType")[2:]])
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = result.get("SOPClassUID") or UID("")
     meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
@@ -355,8 +361,10 @@ def _say_what_has_no_unit(result: Dataset) -> None:
             _put(table, ModalityLUTType=_NO_UNIT)
     if "Units" in result:
         _put(result, Units="NONE")
-    if result.get("PixelIntensityRelationship") in ("LIN", "LOG") and result.get("Modality") in ("XA", "RF"):
-        _put(result, PixelIntensityRelationship="DISP")
+    if result.get("Modality") in ("XA", "RF"):
+        for holder in (result, *_group_parts(result)):
+            if holder.get("PixelIntensityRelationship") in ("LIN", "LOG"):
+                _put(holder, PixelIntensityRelationship="DISP")
 
 
 def _set_pixels(result: Dataset, stored: NDArray[Any]) -> None:

@@ -82,10 +82,10 @@ def _file_meta(path: Path, data: mmap | bytes) -> tuple[str, int]:
     position, syntax, last = _PREAMBLE, None, 0
     while data[position : position + 2] == b"\x02\x00":
         header = _header(data, position, True, "<")
+        if header is not None and header.representation not in SHORT and header.representation not in LONG:
+            raise _damaged(path, header.tag, _UNKNOWN_TYPE)
         if header is None or header.length == _UNDEFINED or header.value + header.length > len(data):
             raise InputError(path, "is damaged or incomplete: its file meta information is cut off", _AGAIN)
-        if header.representation not in SHORT and header.representation not in LONG:
-            raise _damaged(path, header.tag, _UNKNOWN_TYPE)
         fault = contradiction(header.tag, header.representation, header.length)
         if fault is not None:
             raise _damaged(path, header.tag, fault)
