@@ -97,8 +97,7 @@ def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:
     checks.check_encoding(path, dataset)
     if not any_modality:
         checks.check_modality(path, dataset)
-    if dataset.get("BitsStored") is None:
-        dataset.BitsStored = dataset.BitsAllocated
+    _complete(dataset)
     _to_little_endian(dataset)
     quantisation, encoded = _quantisation(dataset, count), len(dataset.PixelData)
     stored = _decoded(path, dataset)
@@ -188,6 +187,14 @@ def _decoded(path: Path, dataset: Dataset) -> NDArray[Any]:
         # What decoders say quotes values and knows no file; which of them met what is no help to the user either.
         name = dataset.file_meta.TransferSyntaxUID.name.partition(" (")[0]
         raise InputError(path, f"is damaged: its pixels, stored as {name}, cannot be decoded", _AGAIN) from None
+
+
+def _complete(dataset: Dataset) -> None:
+    """Add what can be known although it is not stated."""
+    if not dataset.get("SOPClassUID"):
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
+    if dataset.get("BitsStored") is None:
+        dataset.BitsStored = dataset.BitsAllocated
 
 
 def _to_little_endian(dataset: Dataset) -> None:

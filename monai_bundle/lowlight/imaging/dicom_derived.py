@@ -187,8 +187,13 @@ def _drop_what_cannot_be_written(dataset: Dataset) -> None:
 
 def _identify(result: Dataset, source: Dataset, stored: NDArray[Any], processing: Processing) -> None:
     digest = hashlib.sha256(stored.tobytes()).hexdigest()
-    _put(result, SOPInstanceUID=_uid(str(source.get("SOPInstanceUID")), processing.run, processing.description, digest))
-    _put(result, SeriesInstanceUID=_uid(str(source.get("SeriesInstanceUID")), processing.run))
+    instance = str(source.get("SOPInstanceUID") or digest)
+    series = str(source.get("SeriesInstanceUID") or instance)
+    _put(result, SOPInstanceUID=_uid(instance, processing.run, processing.description, digest))
+    _put(result, SeriesInstanceUID=_uid(series, processing.run))
+    if not source.get("StudyInstanceUID"):
+        # No archive takes an object without one.
+        _put(result, StudyInstanceUID=_uid(series))
     described = source.get("SeriesDescription") or ""
     told = "" if isinstance(described, AsStored) else str(described)[:55]
     _put(result, SeriesDescription=f"{told} enhanced".strip())
