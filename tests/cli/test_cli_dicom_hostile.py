@@ -71,6 +71,13 @@ def test_an_image_without_pixels_is_damaged(enhance: Run, tmp_path: Path) -> Non
     assert names(tmp_path) == []
 
 
+def test_what_comes_with_images_is_skipped_even_if_it_was_named(enhance: Run, tmp_path: Path) -> None:
+    ended = enhance(shipped("README.txt"), shipped("zipMR.gz"))
+    assert ended.code == 0
+    assert [line.partition(": ")[0] for line in ended.err.splitlines()] == ["skipped", "skipped"]
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["reportsi.dcm", "rtplan.dcm", "waveform_ecg.dcm", "liver_1frame.dcm", "rtdose.dcm"])
 def test_what_is_no_image_is_skipped_even_if_it_was_named(name: str, enhance: Run, tmp_path: Path) -> None:
     ended = enhance(shipped(name))

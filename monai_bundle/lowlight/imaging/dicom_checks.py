@@ -90,11 +90,11 @@ def check_is_image(path: Path, dataset: Dataset) -> None:
         if "Image Storage" in name:
             raise InputError(path, f"is damaged or incomplete: it has no pixel data ({name})", _AGAIN)
         raise NotAnImageError(path, f"is a DICOM object without an image ({name})", _OTHER)
-    if not (dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")):
-        raise InputError(path, "is damaged: it does not say of which SOP Class it is", _AGAIN)
     missing = [_COUNTS[keyword] for keyword in _NEEDED if dataset.get(keyword) is None]
     if missing:
         raise InputError(path, f"is damaged: it has pixel data but no {', '.join(missing)} ({name})", "export it again")
+    if not (dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")):
+        raise InputError(path, "is damaged: it does not say of which SOP Class it is", _AGAIN)
     _check_kind_of_pixels(path, dataset)
 
 
