@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from cli_runs import Ended, lowlight, names
 from dicom_files import changed, deflate_bomb, every_percent, nested, rle_bomb, shipped
 from pydicom.data import get_charset_files
 
-from lowlight.errors import InputError
-from lowlight.imaging import isolation
-from lowlight.imaging.limits import Limits
+from lowlight.errors import InputError, LimitError
+from lowlight.imaging import collect, isolation
+from lowlight.imaging.dicom_series import arrange
+from lowlight.imaging.limits import DicomReading, Limits
 
 Run = Callable[..., Ended]
 
@@ -65,6 +68,13 @@ def test_a_shipped_file_is_refused_in_one_line(name: str, fault: str, enhance: R
 def test_an_image_without_pixels_is_damaged(enhance: Run, tmp_path: Path) -> None:
     path = Path(get_charset_files("chrJapMulti.dcm")[0])
     refused(enhance(path), path, "no pixel data (Computed Radiography Image Storage)")
+    assert names(tmp_path) == []
+
+
+def test_what_comes_with_images_is_skipped_even_if_it_was_named(enhance: Run, tmp_path: Path) -> None:
+    ended = enhance(shipped("README.txt"), shipped("zipMR.gz"))
+    assert ended.code == 0
+    assert [line.partition(": ")[0] for line in ended.err.splitlines()] == ["skipped", "skipped"]
     assert names(tmp_path) == []
 
 
@@ -127,6 +137,33 @@ def test_a_hostile_file_is_refused_in_one_line(
     assert names(tmp_path) == [path.name]
 
 
+MODALITY, HIGH_BIT = b"\x08\x00\x60\x00CS\x02\x00US", b"\x28\x00\x02\x01US\x02\x00\x07\x00"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (MODALITY, b"\x18" + MODALITY[1:], "element (0008,0070) stands behind (0018,0060), out of order"),
+        (MODALITY, MODALITY + MODALITY[:-2] + b"MG", "element (0008,0060) stands there twice, with different values"),
+        (HIGH_BIT, HIGH_BIT.replace(b"US", b"DS"), "element (0028,0102) is written as DS instead of US"),
+        (HIGH_BIT, HIGH_BIT.replace(b"US", b"UL"), "element (0028,0102) has 2 bytes, which is no whole number of val"),
+        (HIGH_BIT, HIGH_BIT.replace(b"US", b"Z\xff"), "element (0028,0102) has an unknown value representation"),
+        (b"\x02\x00\x00\x00UL", b"\x02\x00\x00\x00DA", "element (0002,0000) is written as DA instead of UL"),
+        (b"\x02\x00\x10\x00UI", b"\x02\x00\x10\x00Q\xff", "element (0002,0010) has an unknown value representation"),
+        (HIGH_BIT, bytes(4000) + HIGH_BIT, "element (0000,0000) does not belong into a file"),
+    ],
+)
+def test_an_element_that_cannot_be_what_it_says_is_refused(
+    old: bytes, new: bytes, fault: str, enhance: Run, tmp_path: Path
+) -> None:
+    content = shipped("examples_rgb_color.dcm").read_bytes()
+    assert content.count(old) == 1
+    path = tmp_path / "in.dcm"
+    path.write_bytes(content.replace(old, new))
+    refused(enhance(path), path, fault)
+    assert names(tmp_path) == [path.name]
+
+
 @pytest.mark.parametrize("name", ["SC_rgb_small_odd.dcm", "MR_small_RLE.dcm", "image_dfl.dcm"])
 def test_a_file_cut_anywhere_is_refused(name: str, enhance: Run, tmp_path: Path) -> None:
     folder = tmp_path / "in"
@@ -157,6 +194,26 @@ def test_a_file_that_takes_too_long_costs_itself_alone() -> None:
     with pytest.raises(InputError, match=r"takes longer than 0 s to decode; .* --limit seconds=NUMBER"):
         isolation.decode(shipped("examples_ybr_color.dcm"), Limits(seconds=0), True)
     assert isolation.decode(shipped("MR_small.dcm"), Limits(), True).stored.shape == (64, 64)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, the clock alone counts")
+def test_a_file_that_keeps_the_processor_busy_is_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "in.dcm"
+    content = shipped("MR_small.dcm").read_bytes()
+    with path.open("wb") as stream:
+        stream.write(content[: content.rindex(b"\xfc\xff\xfc\xff")])
+        for group in range(0xFFE1, 0xFFFB, 2):
+            for element in range(0x1000, 0xFFFF):
+                stream.write(struct.pack("<HH2sHI", group, element, b"UN", 0, 0))
+    with pytest.raises(LimitError, match="takes longer than 1 s to decode"):
+        isolation.decode(path, Limits(seconds=1, elements=10_000_000), True)
+
+
+def test_a_file_that_was_too_slow_once_is_not_tried_again() -> None:
+    found = list(collect([shipped("MR_small.dcm")]))
+    ((item,),) = arrange(found, Limits(seconds=0), hashed=True)
+    with pytest.raises(LimitError, match="takes longer than 0 s"):
+        item.read(dicom=DicomReading())
 
 
 def test_a_file_that_takes_too_much_memory_costs_itself_alone(tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def test_no_result_has_a_kind_of_error_that_its_source_did_not_have(tmp_path: Pa
     assert checked >= 45
 
 
+@pytest.mark.parametrize("compress", ["jpeg2000", "jpegls", "rle"])
+@pytest.mark.parametrize(
+    "name", ["examples_rgb_color.dcm", "examples_palette.dcm", "SC_rgb_rle_2frame.dcm", "CT_small.dcm"]
+)
+def test_nor_has_a_compressed_one(name: str, compress: str, tmp_path: Path) -> None:
+    result = brighter(shipped(name), tmp_path / "out.dcm", compress)
+    assert new_kinds_of_error(shipped(name), result, tmp_path / "inflated.dcm") == set()
+    assert is_dumped(result)
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[orthanc.Orthanc]:
     with orthanc.running(tmp_path_factory.mktemp("orthanc")) as running:

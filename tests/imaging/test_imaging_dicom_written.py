@@ -44,6 +44,14 @@ def test_the_series_has_a_number_of_its_own(number: int | None, expected: int, t
     assert brighter(path, tmp_path / "out.dcm").SeriesNumber == expected
 
 
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
+def test_a_source_without_a_uid_gives_a_result_that_has_it(keyword: str, tmp_path: Path) -> None:
+    path = changed(tmp_path / "in.dcm", **{keyword: None})
+    result = brighter(path, tmp_path / "out.dcm")
+    assert result[keyword].value
+    assert brighter(path, tmp_path / "again.dcm")[keyword].value == result[keyword].value
+
+
 def test_images_of_a_run_share_a_series_even_if_some_are_left_alone(tmp_path: Path) -> None:
     image = read(shipped("examples_rgb_color.dcm"))
     unchanged = Processing("Judged undamaged", PROCESSING.model, PROCESSING.weights_sha256, PROCESSING.parameters)

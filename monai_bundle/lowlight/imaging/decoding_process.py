@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import pickle
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import IO, Any
@@ -16,11 +18,12 @@ import numpy as np
 
 from lowlight.errors import InputError
 from lowlight.imaging import dicom_decoding
-from lowlight.imaging.limits import Limits
+from lowlight.imaging.limits import WAITING, Limits
 from lowlight.imaging.packing import packed
 
 _MARGIN = 64_000_000
 _GRACE = 5  # seconds
+_ADDRESS_SPACE, _CPU, _CORE = "RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_CORE"
 
 
 def main() -> None:
@@ -32,16 +35,22 @@ def main() -> None:
     warnings.simplefilter("ignore")
     # Ctrl-C reaches the whole group; whoever started this process ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    libraries = _address_space()
+    # What a crash leaves on the disk would hold the image.
+    _limit(_CORE, 0)
+    pickle.dump("ready", answers)
+    answers.flush()
     while True:
         try:
             task, path, limits, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
+        seconds = limits.seconds_for(path)
         if hasattr(signal, "alarm"):
             # Whoever keeps the time may have been killed.
-            signal.alarm(limits.seconds_for(path) + _GRACE)
-        _limit_memory(libraries + limits.memory + _MARGIN)
+            signal.alarm(WAITING * seconds + _GRACE)
+        _limit(_CPU, time.process_time() + seconds)
+        # Beyond what is there already: libraries that earlier files had loaded are not this one's doing.
+        _limit(_ADDRESS_SPACE, _address_space() + limits.memory + _MARGIN)
         _do(answers, task, path, limits, arguments)
         answers.flush()
         if hasattr(signal, "alarm"):
@@ -80,7 +89,7 @@ def _send(answers: IO[bytes], result: Any) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space that the libraries take by themselves."""
+    """Bytes of address space that this process has now."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:
@@ -88,15 +97,19 @@ def _address_space() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _limit_memory(size: int) -> None:
-    """Let allocations beyond this fail, where the system can; elsewhere the checks of declared sizes have to do."""
+def _limit(resource_name: str, amount: float) -> None:
+    """Let the system refuse more than this, where it can; elsewhere checks of declared sizes and the clock have to do.
+
+    Processor time rather than time alone: on a busy machine, a sound file may have to wait.
+    """
     try:
         import resource
     except ModuleNotFoundError:
         return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    soft = size if hard == resource.RLIM_INFINITY else min(size, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    kind = getattr(resource, resource_name)
+    hard = resource.getrlimit(kind)[1]
+    soft = math.ceil(amount) if hard == resource.RLIM_INFINITY else min(math.ceil(amount), hard)
+    resource.setrlimit(kind, (soft, hard))
 
 
 if __name__ == "__main__":

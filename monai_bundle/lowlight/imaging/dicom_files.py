@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from pydicom.valuerep import PersonName
 
-from lowlight.errors import OutputError
+from lowlight.errors import InputError, OutputError
 from lowlight.imaging import isolation
-from lowlight.imaging.limits import DEFAULT
+from lowlight.imaging.dicom_text import AsStored
+from lowlight.imaging.limits import Limits
 
 COMPRESSIONS = {
     "jpeg2000": (JPEG2000Lossless, "pylibjpeg"),
@@ -31,6 +33,10 @@ _SMALLEST_COMPRESSED = 32
 
 
 _PIXELS = Tag("PixelData")
+# What has just been written here needs no protection from itself: it asks for as much as its source did.
+_TRUSTED = Limits(
+    memory=1 << 50, seconds=3600, pixels=1 << 40, total_pixels=1 << 40, frames=1 << 31, nesting=1000, elements=1 << 31
+)
 
 
 def write_checked(
@@ -47,12 +53,15 @@ def write_checked(
             than 32 pixels a side.
 
     Raises:
-        OutputError: what is read back differs from what was written.
+        OutputError: what is read back differs from what was written, or cannot be read back.
     """
     compressed = compress is not None and _compress(dataset, compress)
     pydicom.dcmwrite(temporary, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
     again = pydicom.dcmread(temporary)
-    pixels = isolation.decode(temporary, DEFAULT, any_modality=True).stored if compressed else again.pixel_array
+    try:
+        pixels = isolation.decode(temporary, _TRUSTED, any_modality=True).stored if compressed else again.pixel_array
+    except InputError as error:
+        raise OutputError(path, f"cannot be read back ({error.fault})", "report this with the input") from None
     if not _same(dataset, again) or not np.array_equal(pixels, stored):
         raise OutputError(path, "reads back differently from what was written", "report this with the input")
 
@@ -62,6 +71,9 @@ def _compress(dataset: Dataset, how: str) -> bool:
     syntax, encoder = COMPRESSIONS[how]
     if min(int(dataset.Rows), int(dataset.Columns)) < _SMALLEST_COMPRESSED or int(dataset.BitsAllocated) == 1:
         return False
+    if syntax == JPEG2000Lossless and dataset.PhotometricInterpretation == "RGB":
+        # Its reversible colour transform: smaller, and the one that ultrasound has to be stored with (PS3.3 C.8.5.6).
+        dataset.PhotometricInterpretation = "YBR_RCT"
     dataset.compress(syntax, encoding_plugin=encoder, generate_instance_uid=False)
     return True
 
@@ -69,7 +81,14 @@ def _compress(dataset: Dataset, how: str) -> bool:
 def _same(written: Dataset, again: Dataset) -> bool:
     """Whether two data sets hold the same elements with the same values, in sequences too, but for the pixels."""
     written_tags, again_tags = (set(dataset.keys()) - {_PIXELS} for dataset in (written, again))
-    return written_tags == again_tags and all(_equal(written[tag].value, again[tag].value) for tag in written_tags)
+    return written_tags == again_tags and all(_same_element(tag, written, again) for tag in written_tags)
+
+
+def _same_element(tag: BaseTag, written: Dataset, again: Dataset) -> bool:
+    stored, value = again.get_item(tag), written[tag].value
+    if isinstance(value, AsStored) and isinstance(stored, RawDataElement):
+        return value == stored.value
+    return _equal(value, again[tag].value)
 
 
 def _equal(one: Any, other: Any) -> bool:

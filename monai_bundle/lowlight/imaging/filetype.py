@@ -58,7 +58,8 @@ def identify(path: Path) -> Kind:
             path, f"is named {suffix} but holds {content}", "check that it was exported and copied completely"
         )
     # A README or an archive lies beside the images of many studies.
-    beside = header.startswith(_GZIP) or (not path.suffix and _is_text(header))
+    is_readme = not path.suffix or path.stem.lower() == "readme"
+    beside = header.startswith(_GZIP) or (is_readme and _is_text(header))
     raise NotAnImageError(path, "is of an unsupported type", f"convert it to one of {SUPPORTED}", beside)
 
 

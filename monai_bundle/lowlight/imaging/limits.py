@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+WAITING = 6
+"""How many times the processor time of a file may pass on the clock, before it is taken to hang."""
+
 _TEN_MEGABYTES = 10_000_000
 _UNITS = {
     "": 1,
@@ -27,7 +30,7 @@ class Limits:
 
     Attributes:
         memory: bytes that the decoding process may hold.
-        seconds: time for each started 10 MB of the file.
+        seconds: processor time for each started 10 MB of the file; time on the clock where the system cannot tell.
         pixels: pixels of one frame.
         total_pixels: pixels of all frames together, and of the files of a series that share one tone.
         frames: frames of one file.
@@ -46,7 +49,7 @@ class Limits:
     elements: int = 500_000
 
     def seconds_for(self, path: Path) -> int:
-        """Time for this file, which may be missing."""
+        """Seconds for this file, which may be missing."""
         try:
             size = path.stat().st_size
         except OSError:
