@@ -15,6 +15,7 @@ from lowlight.enhance.judging import Subject, judge_beforehand
 from lowlight.enhance.loading import load
 from lowlight.enhance.pixels import check_image, resolve_range, to_display
 from lowlight.enhance.result import FramePrediction, Result
+from lowlight.enhance.settings import Settings
 from lowlight.enhance.tiling import Progress
 from lowlight.errors import InputError
 
@@ -28,12 +29,16 @@ class Enhancer:
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         engine: "onnx" (ONNX Runtime, on the processor), "torch", or "auto": on a processor ONNX Runtime, if the bundle
             has a model.onnx of its weights, else torch. Their results differ by less than 1e-4 of the range.
+        settings: the user's, whose default strengths lie over those of the bundle; None: those that are kept for this
+            user (`lowlight.enhance.settings`), if there are any.
 
     Attributes:
-        engine: what runs the network. model: whose weights. strengths: defaults per modality.
+        engine: what runs the network. model: whose weights. strengths: defaults per modality. outdated: modalities
+            whose settings were found with other weights and do not count.
 
     Raises:
         ValueError: no such engine.
+        InputError: the user's settings are damaged.
         BundleError: configuration or weights are missing or do not belong together; no such device.
         DependencyError: the package that the engine needs is not installed.
 
@@ -44,9 +49,17 @@ class Enhancer:
         ((32, 48), dtype('uint8'))
     """
 
-    def __init__(self, bundle: str | Path | None = None, device: str = "auto", engine: str = "auto") -> None:
+    def __init__(
+        self,
+        bundle: str | Path | None = None,
+        device: str = "auto",
+        engine: str = "auto",
+        settings: Settings | None = None,
+    ) -> None:
+        settings = Settings.read() if settings is None else settings
         loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device)
-        self.engine, self.strengths, self.model = loaded.engine, loaded.strengths, loaded.model
+        self.engine, self.model = loaded.engine, loaded.model
+        self.strengths, self.outdated = settings.over(loaded.strengths, self.model.weights_sha256)
 
     def __call__(
         self,
