@@ -14,6 +14,7 @@ from lowlight.cli.evaluating import evaluate
 from lowlight.cli.options import FLAG
 from lowlight.cli.quantifying import quantify
 from lowlight.cli.simulating import simulate
+from lowlight.cli.studying import study
 
 app = typer.Typer(
     name="lowlight",
@@ -44,6 +45,7 @@ def _lowlight(
 
 for command in (demo, enhance, quantify, simulate, evaluate):
     app.command()(command)
+app.add_typer(study, name="study")
 
 
 def run(arguments: Sequence[str]) -> int:
