@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -235,7 +235,7 @@ def _preferences(
 ) -> tuple[list[Preference], bool, str]:
     if not len(pairs):
         return [], False, ""
-    ids = sorted(set(pairs["chosen"]) | set(pairs["other"]), key=lambda one: (one != reference, one))
+    ids = sorted({reference, *pairs["chosen"], *pairs["other"]}, key=lambda one: (one != reference, one))
     place = {version: index for index, version in enumerate(ids)}
     chosen, other = (pairs[side].map(place).to_numpy() for side in ("chosen", "other"))
     fitted = statistics.bradley_terry(_wins(chosen, other, len(ids)))
@@ -401,8 +401,6 @@ def _grading(
 
 
 def _with_odds(grading: Grading, name: str, odds: statistics.OddsRatio | None) -> Grading:
-    from dataclasses import replace
-
     if odds is None:
         return replace(grading, version=name)
     reach = 1.959964 * odds.error
@@ -418,8 +416,6 @@ def _with_odds(grading: Grading, name: str, odds: statistics.OddsRatio | None) -
 
 def _adjusted(groups: list[Group]) -> tuple[list[Group], int]:
     """P values adjusted together for each kind of test, over modalities, versions and questions."""
-    from dataclasses import replace
-
     pair_p = iter(statistics.holm([one.p for group in groups for one in group.preferences[1:]]))
     area_p = iter(statistics.holm([one.p for group in groups for part in group.graded for one in part.gradings]))
     fitted = [

@@ -38,6 +38,7 @@ class Reading:
         study: the file, open.
         reader: id of the reader.
         take_over: end a sitting of this reader elsewhere.
+        resume: token of a sitting that a crashed program left behind, to go on with.
         clock: seconds, never running backwards; for the time per item.
 
     Raises:
@@ -46,10 +47,15 @@ class Reading:
     """
 
     def __init__(
-        self, study: StudyFile, reader: str, take_over: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        study: StudyFile,
+        reader: str,
+        take_over: bool = False,
+        resume: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.study, self.reader, self._clock = study, reader, clock
-        self.token = secrets.token_urlsafe(24)
+        self.token = resume or secrets.token_urlsafe(24)
         self._shown: int | None = None
         self._running_since: float | None = None
         self._spent = 0.0
@@ -70,13 +76,20 @@ class Reading:
             if not change.execute("SELECT 1 FROM item WHERE reader = ?", (self.reader,)).fetchone():
                 raise StudyError(self.study.path, f"holds no items for {self.reader}", "make it again with more images")
             last_heard = time.time() - float(found["seen"] or 0)
-            if found["sitting"] is not None and last_heard < AWAY_AFTER and not take_over:
+            free = found["sitting"] in (None, self.token) or last_heard >= AWAY_AFTER
+            if not free and not take_over:
                 raise ReaderElsewhereError(
                     self.study.path, f"{self.reader} is reading elsewhere", "end that first, or go on here instead"
                 )
             change.execute(
                 "UPDATE reader SET sitting = ?, seen = ? WHERE id = ?", (self.token, time.time(), self.reader)
             )
+
+    @classmethod
+    def resumed(cls, study: StudyFile, token: str) -> Reading | None:
+        """The sitting of this token, if it is still the one of its reader; None if it is not."""
+        reader = study.value("SELECT id FROM reader WHERE sitting = ?", token)
+        return None if reader is None else cls(study, reader, resume=token)
 
     @property
     def progress(self) -> Progress:
