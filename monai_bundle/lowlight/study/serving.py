@@ -37,7 +37,7 @@ COOKIE, KEY_COOKIE = "lowlight_sitting", "lowlight_key"
 ASSETS = {"reading.css": "text/css", "reading.js": "text/javascript"}
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -61,6 +61,7 @@ class ReadingServer:
     def __init__(self, study: StudyFile, key: str | None = None, host_name: str | None = None) -> None:
         self.study, self.key, self.host_name = study, key, host_name
         self.sittings: dict[str, Reading] = {}
+        self._away: set[str] = set()  # paused because the page is hidden; looking at it again resumes
         pages = PackageLoader("lowlight.study", "pages")
         self._pages = Environment(loader=pages, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         routes = [
@@ -175,6 +176,7 @@ class ReadingServer:
 
     async def _read(self, request: Request) -> Response:
         sitting = self._sitting(request)
+        self._back(sitting)
         item, progress = sitting.current(), sitting.progress
         common = {
             "reader": sitting.reader,
@@ -201,12 +203,13 @@ class ReadingServer:
         item = sitting.current()
         place = request.path_params["place"]
         # Only what is being asked: other pictures would tell what is compared.
-        if item is None or item.id != request.path_params["item"] or place >= len(item.versions) or sitting.paused:
+        if item is None or item.id != request.path_params["item"] or place >= len(item.versions):
             raise HTTPException(404, "This picture is not to be seen now.")
         return Response(self.study.picture(item.image, item.versions[place]), media_type="image/png")
 
     async def _answer(self, request: Request) -> Response:
         sitting, form = await self._changing(request)
+        self._back(sitting)
         item = int(form["item"]) if form.get("item", "").isdecimal() and len(form["item"]) < 12 else -1
         if "side" in form:
             sitting.choose(item, form["side"])
@@ -222,9 +225,17 @@ class ReadingServer:
         return RedirectResponse("/read", 303)
 
     async def _pause(self, request: Request) -> Response:
-        sitting, _ = await self._changing(request)
+        sitting, form = await self._changing(request)
+        if form.get("away") == "1" and not sitting.paused:
+            self._away.add(sitting.token)
         sitting.pause()
         return RedirectResponse("/read", 303)
+
+    def _back(self, sitting: Reading) -> None:
+        """Whoever only looked away goes on; a pause that was asked for stays one."""
+        if sitting.token in self._away:
+            self._away.discard(sitting.token)
+            sitting.resume()
 
     async def _resume(self, request: Request) -> Response:
         sitting, _ = await self._changing(request)
@@ -232,7 +243,9 @@ class ReadingServer:
         return RedirectResponse("/read", 303)
 
     async def _alive(self, request: Request) -> Response:
-        sitting, _ = await self._changing(request)
+        sitting, form = await self._changing(request)
+        if form.get("back") == "1":
+            self._back(sitting)
         sitting.alive()
         return Response(status_code=204)
 

@@ -88,6 +88,8 @@
   const unlock = () => { buttons.forEach((button) => { button.disabled = !seen(); }); document.body.dataset.ready = String(seen()); };
   images.forEach((image) => { image.addEventListener("load", unlock); image.addEventListener("error", unlock); });
   unlock();
+  // A picture may fail to come over a poor connection: it is asked for again, and until then nothing can be answered.
+  images.forEach((image) => image.addEventListener("error", () => setTimeout(() => { image.src = image.src; }, 2000)));
   let sent = false;
   answer.addEventListener("submit", (event) => {
     if (sent) event.preventDefault();
@@ -126,12 +128,20 @@
     else if (!typing && (key === "arrowright" || key === "2")) press("right");
   });
 
-  const post = (path) => fetch(path, { method: "POST", body: new URLSearchParams({ form }), keepalive: true, redirect: "manual" });
-  setInterval(() => { post("/alive").then((reply) => { if (reply.status === 409 || reply.status === 403) location.reload(); }, () => {}); }, 30000);
-  // Nobody looks at a hidden page: its clock stops.
+  const post = (path, more) => fetch(path, {
+    method: "POST", body: new URLSearchParams({ form, ...more }), keepalive: true, redirect: "manual",
+  });
+  const alive = (more) => post("/alive", more).then(
+    (reply) => { if (reply.status === 409 || reply.status === 403) location.reload(); }, () => {},
+  );
+  setInterval(alive, 30000, {});
+  // Nobody looks at a hidden page: its clock stops, until somebody does. Going to the next page hides this one, too.
+  let leaving = false;
+  document.addEventListener("submit", () => { leaving = true; });
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "hidden" && !sent) post("/pause");
-    else if (document.visibilityState === "visible" && !sent) location.reload();
+    if (leaving) return;
+    if (document.visibilityState === "hidden") post("/pause", { away: "1" });
+    else alive({ back: "1" });
   });
   show();
 })();
