@@ -28,6 +28,18 @@ def test_another_reference_shifts_all_abilities_alike() -> None:
     np.testing.assert_allclose(third.abilities, first.abilities - first.abilities[2], atol=1e-6)
 
 
+def test_resamples_are_fitted_as_the_whole_is() -> None:
+    tables = np.stack([CITATIONS, CITATIONS[::-1, ::-1], [[0, 9, 9, 9], [0, 0, 5, 1], [0, 4, 0, 3], [1, 2, 3, 0]]])
+    found = statistics.bradley_terry_abilities(tables, np.zeros(4))
+    for table, abilities in zip(tables, found, strict=True):
+        np.testing.assert_allclose(abilities, statistics.bradley_terry(table).abilities, atol=1e-5)
+    grades = np.array([[33.0, 6, 6, 11, 2], [3, 2, 2, 11, 33], [1, 0, 0, 0, 0]])
+    areas = statistics.vgc_areas(grades, grades[[1, 0, 1]])
+    np.testing.assert_allclose(
+        areas, [statistics.vgc(*pair).area for pair in zip(grades, grades[[1, 0, 1]], strict=True)], atol=1e-12
+    )
+
+
 def test_a_version_that_always_wins_gets_a_finite_ability_and_says_so() -> None:
     found = statistics.bradley_terry(np.array([[0.0, 0.0], [9.0, 0.0]]))
     assert found.bounded

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lowlight.errors import StudyError
 from lowlight.study import statistics
 from lowlight.study.answers import Answers, answers
-from lowlight.study.questions import CRITERIA
+from lowlight.study.questions import CRITERIA, SCALE
 from lowlight.study.studyfile import StudyFile, Version
 
 ALL = "all"
@@ -240,8 +240,8 @@ def _preferences(
     chosen, other = (pairs[side].map(place).to_numpy() for side in ("chosen", "other"))
     fitted = statistics.bradley_terry(_wins(chosen, other, len(ids)))
     weights = statistics.resampled_weights(*_codes(pairs), resamples, random)
-    resampled = [_wins(chosen, other, len(ids), row) for row in weights]
-    abilities = np.stack([statistics.bradley_terry(wins).abilities for wins in resampled])
+    resampled = np.stack([_wins(chosen, other, len(ids), row) for row in weights])
+    abilities = statistics.bradley_terry_abilities(resampled, fitted.abilities)
     shares = np.stack([_shares(wins) for wins in resampled])
     overall = _shares(_wins(chosen, other, len(ids)))
     found = []
@@ -381,11 +381,8 @@ def _grading(
     own, others = version_ids == reference, version_ids == version
     counts = statistics.counts_of(values[others])
     curve = statistics.vgc(statistics.counts_of(values[own]), counts)
-    areas = np.full(len(weights), np.nan)
-    for index, row in enumerate(weights):
-        one, other = (statistics.counts_of(values[part], row[part]) for part in (own, others))
-        if one.sum() and other.sum():
-            areas[index] = statistics.vgc(one, other).area
+    grade = np.eye(len(SCALE))[values - SCALE[0]]
+    areas = statistics.vgc_areas(weights[:, own] @ grade[own], weights[:, others] @ grade[others])
     low, high = statistics.interval(areas)
     grading = Grading(
         version="",
