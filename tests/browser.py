@@ -72,7 +72,9 @@ class Opened:
         text = {"text": key} if len(key) == 1 and not modifiers else {}
         for kind in ("keyDown", "keyUp"):
             event = {"type": kind, "key": key, "windowsVirtualKeyCode": code or ord(key[0].upper()), **text}
-            self.ask("Input.dispatchKeyEvent", modifiers=modifiers, **(event if kind == "keyDown" else {**event, "text": ""}))
+            self.ask(
+                "Input.dispatchKeyEvent", modifiers=modifiers, **(event if kind == "keyDown" else {**event, "text": ""})
+            )
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command of the DevTools protocol and return its answer."""
@@ -105,7 +107,8 @@ class Browser:
         opened.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         opened.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         deadline = time.monotonic() + PATIENCE
-        while opened.evaluate("document.readyState") != "complete":
+        # A server may take a while to answer: until then the empty page is still there, and complete.
+        while opened.evaluate("location.href === 'about:blank' ? '' : document.readyState") != "complete":
             assert time.monotonic() < deadline, f"{page} does not load"
         yield opened
         self.ask("Target.closeTarget", targetId=target)

@@ -39,9 +39,7 @@ def simulated(truth: float, seed: int, readers: int = 8, each: int = 25, **popul
             chosen, other = sides if reader.prefers_left(*utilities) else sides[::-1]
             rows.append((chosen.brightness, other.brightness, number, item.image))
     table = np.array(rows, np.float64)
-    return Comparisons(
-        table[:, :1], table[:, 1:2], table[:, 2].astype(int), table[:, 3].astype(int), ("brightness",)
-    )
+    return Comparisons(table[:, :1], table[:, 1:2], table[:, 2].astype(int), table[:, 3].astype(int), ("brightness",))
 
 
 def test_eight_readers_who_prefer_70_percent_are_recovered_and_the_interval_covers() -> None:

@@ -73,11 +73,7 @@ def test_order_and_sides_differ_between_readers_and_follow_from_the_seed(
 
 def test_sides_are_left_as_often_as_right() -> None:
     questions = planning.questions("pair", range(40), [1, 2])
-    items = [
-        item
-        for seed in range(20)
-        for item in planning.planned(questions, 0, np.random.default_rng(seed))
-    ]
+    items = [item for seed in range(20) for item in planning.planned(questions, 0, np.random.default_rng(seed))]
     assert 0.45 < np.mean([item.first == 1 for item in items]) < 0.55
 
 

@@ -63,7 +63,9 @@ def new(
         int | None, typer.Option(min=1, help="Questions to each reader (of each task); default: all that there are.")
     ] = None,
     repeats: Annotated[float, typer.Option(min=0, max=1, help="Share of questions that come twice.")] = 0.1,
-    modality: Annotated[Modality | None, typer.Option(help="Kind of image, where files and folders do not say.")] = None,
+    modality: Annotated[
+        Modality | None, typer.Option(help="Kind of image, where files and folders do not say.")
+    ] = None,
     title: Annotated[str, typer.Option(help="Shown to readers and on the report.")] = "Reader study",
     seed: Annotated[int, typer.Option(min=0, help="Of order, sides and selection.")] = 1,
     device: Device = "auto",
@@ -176,9 +178,12 @@ def report(
         Path | None, typer.Option("--html", metavar="FILE", readable=False, help="The page; default: beside the study.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", readable=False, help="Raw answers; default: beside the study.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", readable=False, help="Raw answers; default: beside the study."),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, max=20000, help="Bootstrap resamples behind each interval.")] = 1000,
+    resamples: Annotated[
+        int, typer.Option(min=100, max=20000, help="Bootstrap resamples behind each interval.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,
     as_json: Json = False,
     debug: Debug = False,

@@ -421,9 +421,7 @@ def _adjusted(groups: list[Group]) -> tuple[list[Group], int]:
     odds_p = iter(statistics.holm(fitted))
     done = []
     for group in groups:
-        preferences = group.preferences[:1] + [
-            replace(one, p_adjusted=next(pair_p)) for one in group.preferences[1:]
-        ]
+        preferences = group.preferences[:1] + [replace(one, p_adjusted=next(pair_p)) for one in group.preferences[1:]]
         graded = [
             replace(
                 part,

@@ -58,7 +58,9 @@ def answers(study: StudyFile) -> Answers:
     for answer, question, value in study.rows("SELECT answer, question, value FROM grade"):
         given.setdefault(answer, []).append((question, value))
     for row in rows:
-        common = {name: row[name] for name in ("reader", "image", "modality", "seconds", "repeats")} | {"item": row["id"]}
+        common = {name: row[name] for name in ("reader", "image", "modality", "seconds", "repeats")} | {
+            "item": row["id"]
+        }
         if row["task"] == "pair":
             other = row["second"] if row["chosen"] == row["first"] else row["first"]
             sides = {"left": row["first"], "right": row["second"]}

@@ -72,7 +72,9 @@ def calibrate(study: StudyFile, before: dict[str, dict[str, float]], precision: 
         )
     found = answers(study)
     modalities = sorted({image.modality for image in study.images.values()})
-    return [_one(modality, _comparisons(found, modality, versions, names), before, precision) for modality in modalities]
+    return [
+        _one(modality, _comparisons(found, modality, versions, names), before, precision) for modality in modalities
+    ]
 
 
 def apply(settings: Settings, calibrations: Sequence[Calibration], study: StudyFile, today: date) -> Settings:
@@ -86,16 +88,16 @@ def apply(settings: Settings, calibrations: Sequence[Calibration], study: StudyF
         if study.simulated:
             note = f"SIMULATION, no reader saw an image: {note}"
         kept = {
-            name: value for name, value in settings.entries.get(one.modality, {}).items() if name in ("brightness", "denoise")
+            name: value
+            for name, value in settings.entries.get(one.modality, {}).items()
+            if name in ("brightness", "denoise")
         }
         entry = {**kept, **values, "weights_sha256": study.fact("weights_sha256"), "note": note}
         settings = settings.with_strengths(one.modality, entry)
     return settings
 
 
-def _one(
-    modality: str, comparisons: Comparisons, before: dict[str, dict[str, float]], precision: float
-) -> Calibration:
+def _one(modality: str, comparisons: Comparisons, before: dict[str, dict[str, float]], precision: float) -> Calibration:
     count, readers = len(comparisons), len(np.unique(comparisons.reader))
     if modality == "unknown":
         why = "the kind of image is not known; make the study with --modality"

@@ -127,8 +127,6 @@ def make(
     return path
 
 
-
-
 def _check(path: Path, cases: Sequence[Case], design: Design) -> None:
     shown = [version for version in design.names() if version[4]]
     if not cases:
@@ -215,9 +213,7 @@ def _add_items(study: StudyFile, design: Design, images: int) -> None:
     asked = [
         question
         for task in sorted(set(design.tasks))
-        for question in planning.selected(
-            planning.questions(task, range(1, images + 1), shown), design.items, random
-        )
+        for question in planning.selected(planning.questions(task, range(1, images + 1), shown), design.items, random)
     ]
     last = itertools.count(1)
     with study.changing() as change:

@@ -102,7 +102,8 @@ class SimulatedReader:
         """Grade a version whose utility is known, beside the best of its image; every criterion has a noise of its own."""
         leaning = {"noise": 1.5 - self.noise_aversion * seen.noise, "clarity": utility - best + 1.5}
         return {
-            criterion.key: self._grade(leaning.get(criterion.key, 0.7 * (utility - best) + 1.2)) for criterion in CRITERIA
+            criterion.key: self._grade(leaning.get(criterion.key, 0.7 * (utility - best) + 1.2))
+            for criterion in CRITERIA
         }
 
     def _grade(self, level: float) -> int:

@@ -84,10 +84,15 @@ def _with_repeats(block: Sequence[Question], repeats: float, random: np.random.G
         place = int(random.integers(earliest, len(order) + 1))
         order.insert(place, (block[index], index))
     # Insertions lie behind what they repeat, but may have moved it: look each question's first place up at the end.
-    first = {id(question): position for position, (question, again) in reversed(list(enumerate(order))) if again is None}
+    first = {
+        id(question): position for position, (question, again) in reversed(list(enumerate(order))) if again is None
+    }
     return [
         Planned(
-            question.task, question.image, *_sides(question, random), None if again is None else start + first[id(question)]
+            question.task,
+            question.image,
+            *_sides(question, random),
+            None if again is None else start + first[id(question)],
         )
         for question, again in order
     ]

@@ -215,7 +215,9 @@ class ReadingServer:
             sitting.choose(item, form["side"])
         else:
             given = {criterion.key: form[criterion.key] for criterion in CRITERIA if criterion.key in form}
-            grades = {key: int(value) if value.isdecimal() and len(value) < 3 else value for key, value in given.items()}
+            grades = {
+                key: int(value) if value.isdecimal() and len(value) < 3 else value for key, value in given.items()
+            }
             sitting.grade(item, grades)
         return RedirectResponse("/read", 303)
 
@@ -268,7 +270,9 @@ class ReadingServer:
 
     async def _http_fault(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        message = error.detail if error.status_code != 404 or request.url.path.startswith("/picture") else "No such page."
+        message = (
+            error.detail if error.status_code != 404 or request.url.path.startswith("/picture") else "No such page."
+        )
         return self._page("fault.html", error.status_code, message=message)
 
     def _page(self, template: str, status: int = 200, **content: object) -> HTMLResponse:
@@ -320,6 +324,8 @@ def _listening(host: str, port: int) -> socket.socket:
         # After a kill the port is still marked as used for a minute; nobody else listens on it.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        # Browsers that come early wait, instead of being turned away while the server starts.
+        listening.listen(64)
     except (OSError, UnicodeError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or str(error)

@@ -195,9 +195,7 @@ def grading_regression(grades: pd.DataFrame, reference: int) -> list[OddsRatio]:
     for version in versions:
         error = float(fit.bse[f"v{version}"])
         if np.isfinite(error) and abs(fit.params[f"v{version}"]) < 15:
-            found.append(
-                OddsRatio(version, float(fit.params[f"v{version}"]), error, float(fit.pvalues[f"v{version}"]))
-            )
+            found.append(OddsRatio(version, float(fit.params[f"v{version}"]), error, float(fit.pvalues[f"v{version}"])))
     return found
 
 

@@ -92,7 +92,8 @@ class Preferences:
         ranked = sorted(order, key=lambda image: hashlib.sha256(images[image].sha256.encode()).hexdigest())
         out = set(ranked[: max(1, round(HELD_OUT * len(ranked)))])
         rows = [
-            (order.index(row.image), place[row.chosen], place[row.other], row.image in out) for row in pairs.itertuples()
+            (order.index(row.image), place[row.chosen], place[row.other], row.image in out)
+            for row in pairs.itertuples()
         ]
         self.train = torch.tensor([row[:3] for row in rows if not row[3]], dtype=torch.long).reshape(-1, 3)
         self.held_out = torch.tensor([row[:3] for row in rows if row[3]], dtype=torch.long).reshape(-1, 3)
