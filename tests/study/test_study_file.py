@@ -135,7 +135,7 @@ def test_a_study_of_a_newer_version_is_refused_and_stays_as_it_was(path: Path) -
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StudyError, match="comes from a newer version .*update LowLightEnhance"):
+    with pytest.raises(StudyError, match=r"comes from a newer version .*update LowLightEnhance"):
         StudyFile(path)
     assert path.read_bytes() == before
 
@@ -168,9 +168,8 @@ def test_a_damaged_file_is_told(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[5000:9000] = b"\xff" * 4000
     path.write_bytes(content)
-    with pytest.raises(StudyError):
-        with StudyFile(path) as opened:
-            opened.check_pictures()
+    with pytest.raises(StudyError), StudyFile(path) as opened:
+        opened.check_pictures()
 
 
 def test_the_file_alone_travels(made: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import browser
@@ -19,6 +20,20 @@ from lowlight.study.studyfile import StudyFile
 
 READY = "document.body.dataset.ready === 'true'"
 LEFT, RIGHT, ENTER = ("ArrowLeft", 37), ("ArrowRight", 39), ("Enter", 13)
+
+
+@dataclass(frozen=True)
+class Replied:
+    """What the server said; names of headers in lower case."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+    @property
+    def cookie(self) -> str:
+        """The cookie that it set, as a browser sends it back."""
+        return self.headers["set-cookie"].split(";")[0]
 
 
 class Server:
@@ -38,12 +53,16 @@ class Server:
         self.child.kill()
         self.child.communicate()
 
-    def ask(self, method: str, path: str, body: str = "", **headers: str) -> http.client.HTTPResponse:
+    def ask(self, method: str, path: str, body: str = "", **headers: str) -> Replied:
         """A request as a program sends it, which no page restrains; headers with _ for -."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body or None, {"Content-Type": "application/x-www-form-urlencoded", **named})
-        return connection.getresponse()
+        with closing(connection):
+            connection.request(
+                method, path, body or None, {"Content-Type": "application/x-www-form-urlencoded", **named}
+            )
+            response = connection.getresponse()
+            return Replied(response.status, response.read().decode(errors="replace"), dict(response.getheaders()))
 
     @property
     def origin(self) -> str:
@@ -133,8 +152,9 @@ def test_zoom_and_window_are_linked_and_undo_and_pause_work_on_a_tablet(path: Pa
             "clientY: 500, cancelable: true}))"
         )
         opened.evaluate(
-            "for (const [id, value] of [['brightness', 20], ['contrast', 30]]) { const slider = document.getElementById(id); "
-            "slider.value = value; slider.dispatchEvent(new Event('input')); }"
+            "for (const [id, value] of [['brightness', 20], ['contrast', 30]]) { "
+            "const slider = document.getElementById(id); slider.value = value; "
+            "slider.dispatchEvent(new Event('input')); }"
         )
         first, second = opened.evaluate(styles)
         assert first == second
@@ -195,10 +215,10 @@ def test_two_readers_at_once_do_not_mix_and_one_reader_is_not_two(path: Path, ch
         for reader in ("R1", "R2"):
             answer = server.ask("POST", "/begin", f"reader={reader}", Origin=server.origin)
             assert answer.status == 303
-            sittings[reader] = (answer.getheader("Set-Cookie") or "").split(";")[0]
+            sittings[reader] = answer.cookie
 
         def page(reader: str) -> str:
-            return server.ask("GET", "/read", Cookie=sittings[reader]).read().decode()
+            return server.ask("GET", "/read", Cookie=sittings[reader]).text
 
         def field(html: str, name: str) -> str:
             return html.split(f'name="{name}" value="')[1].split('"')[0]
@@ -220,18 +240,18 @@ def test_two_readers_at_once_do_not_mix_and_one_reader_is_not_two(path: Path, ch
             opened.until(at(5))
         refused = server.ask("GET", "/read", Cookie=sittings["R1"])
         assert refused.status == 409
-        assert "went on elsewhere" in refused.read().decode()
+        assert "went on elsewhere" in refused.text
         assert server.ask("POST", "/begin", "reader=R9", Origin=server.origin).status == 404
 
 
 def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
     with serving(path) as server:
         begun = server.ask("POST", "/begin", "reader=R1", Origin=server.origin)
-        cookie = (begun.getheader("Set-Cookie") or "").split(";")[0]
-        assert {"HttpOnly", "SameSite=strict"} <= set((begun.getheader("Set-Cookie") or "").split("; "))
+        cookie = begun.cookie
+        assert {"HttpOnly", "SameSite=strict"} <= set(begun.headers["set-cookie"].split("; "))
         page = server.ask("GET", "/read", Cookie=cookie)
-        html = page.read().decode()
-        assert "default-src 'none'" in (page.getheader("Content-Security-Policy") or "")
+        html = page.text
+        assert "default-src 'none'" in page.headers["content-security-policy"]
         form = html.split('name="form" value="')[1].split('"')[0]
         item = html.split('name="item" value="')[1].split('"')[0]
         grades = "clarity=1&detail=2&noise=3&artefacts=4&confidence=5"
@@ -266,7 +286,7 @@ def test_beyond_this_machine_a_key_is_needed(path: Path) -> None:
         assert server.ask("GET", "/?key=guess").status == 403
         admitted = server.ask("GET", "/?" + server.link.split("?")[1])
         assert admitted.status == 200
-        cookie = (admitted.getheader("Set-Cookie") or "").split(";")[0]
+        cookie = admitted.cookie
         assert server.ask("GET", "/", Cookie=cookie).status == 200
 
 

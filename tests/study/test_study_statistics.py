@@ -16,7 +16,7 @@ CITATIONS = np.array(
 
 
 def test_bradley_terry_gives_the_documented_abilities_of_the_journals() -> None:
-    # Turner and Firth, J. Stat. Softw. 48(9), 2012, section 2.1, and the package's vignette: BTm(...) and its abilities.
+    # Turner and Firth, J. Stat. Softw. 48(9), 2012, section 2.1, and the package's vignette: abilities of BTm.
     found = statistics.bradley_terry(CITATIONS)
     np.testing.assert_allclose(found.abilities, [0, -2.94907, -0.47957, 0.26895], atol=5e-5)
     np.testing.assert_allclose(found.errors, [0, 0.10255, 0.06059, 0.07083], atol=5e-5)
@@ -87,16 +87,16 @@ def test_equal_gradings_lie_on_the_diagonal() -> None:
 # Satisfaction of tenants in Copenhagen, data `housing` of the R package MASS: by contact, type of rental, influence.
 # fmt: off
 HOUSING = np.array([
-    21, 21, 28, 34, 22, 36, 10, 11, 36, 61, 23, 17, 43, 35, 40, 26, 18, 54, 13, 9, 10, 8, 8, 12, 6, 7, 9, 18, 6, 7, 15, 13,
-    13, 7, 5, 11, 14, 19, 37, 17, 23, 40, 3, 5, 23, 78, 46, 43, 48, 45, 86, 15, 25, 62, 20, 23, 20, 10, 22, 24, 7, 10, 21,
-    57, 23, 13, 31, 21, 13, 5, 6, 13,
+    21, 21, 28, 34, 22, 36, 10, 11, 36, 61, 23, 17, 43, 35, 40, 26, 18, 54, 13, 9, 10, 8, 8, 12,
+    6, 7, 9, 18, 6, 7, 15, 13, 13, 7, 5, 11, 14, 19, 37, 17, 23, 40, 3, 5, 23, 78, 46, 43,
+    48, 45, 86, 15, 25, 62, 20, 23, 20, 10, 22, 24, 7, 10, 21, 57, 23, 13, 31, 21, 13, 5, 6, 13,
 ]).reshape(2, 4, 3, 3)
 # fmt: on
 
 
 def test_the_ordinal_regression_gives_the_documented_coefficients_of_polr() -> None:
-    # Venables and Ripley, Modern Applied Statistics with S (2002), section 7.3; ?polr of MASS, house.plr: influence medium
-    # and high 0.5663937 and 1.2888191, type apartment, atrium, terrace -0.5723501, -0.3661866, -1.0910149 (to tower).
+    # Venables and Ripley, Modern Applied Statistics with S (2002), section 7.3; ?polr of MASS, house.plr: influence
+    # medium and high 0.5663937 and 1.2888191, type apartment, atrium, terrace -0.5723501, -0.3661866, -1.0910149.
     # Here influence plays the version and type the reader; contact is left out of both by fitting it as a reader, too.
     rows = [
         (satisfaction, influence, f"{kind}", contact)

@@ -50,9 +50,9 @@ def enhance(
     modality: Annotated[
         Modality | None,
         typer.Option(
-            help="Kind of image; recorded in the report. Default strengths may differ by modality: those of the bundle's "
-            "inference.yaml, and over them what `lowlight study calibrate` found. Default: what the file says, if it "
-            "does."
+            help="Kind of image; recorded in the report. Default strengths may differ by modality: the bundle's "
+            "inference.yaml has them, and over them lies what `lowlight study calibrate` found. Default: what the file "
+            "says, if it does."
         ),
     ] = None,
     force: Annotated[

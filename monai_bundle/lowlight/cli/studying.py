@@ -74,8 +74,8 @@ def new(
 ) -> None:
     """Make a study from images: one file that holds every version of every image and what each reader is asked.
 
-    The file holds pictures of patients: treat it as you treat the images. Readers have numbers, not names; keep the list
-    of who is who elsewhere.
+    The file holds pictures of patients: treat it as you treat the images. Readers have numbers, not names; keep the
+    list of who is who elsewhere.
     """
     from lowlight.cli.report import Report
     from lowlight.study.studyfile import SUFFIX

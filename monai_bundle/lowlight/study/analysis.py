@@ -92,7 +92,7 @@ class Group:
     Attributes:
         preferences: of each version, the reference first; empty without pairs.
         bounded: some version always won or lost, and its ability is only bounded from below.
-        between, within: Krippendorff's alpha of pairs, between readers and of readers with themselves; None: not defined.
+        between, within: Krippendorff's alpha of pairs, between readers and of readers with themselves; None: undefined.
         repeated: comparisons that were asked twice. left: share of answers "left".
         power: what the pairs could have found, in a sentence. grading_power: the same of gradings.
     """
@@ -275,9 +275,9 @@ def _pair_power(count: int, share: float, resampled: NDArray[np.float64], compar
     detectable = statistics.detectable_preference(effective)
     needed = statistics.needed_comparisons(0.65) * effect
     return (
-        f"{count} comparisons, which count as {effective:.0f} independent ones because readers and cases differ (design "
-        f"effect {effect:.1f}), find a preference of {detectable:.0%} against one half with 80 % power at a level of 5 %; "
-        f"a preference of 65 % would take about {needed:.0f} comparisons."
+        f"{count} comparisons, which count as {effective:.0f} independent ones because readers and cases differ "
+        f"(design effect {effect:.1f}), find a preference of {detectable:.0%} against one half with 80 % power at a "
+        f"level of 5 %; a preference of 65 % would take about {needed:.0f} comparisons."
     )
 
 
@@ -366,8 +366,8 @@ def _graded(
         return graded, ""
     detectable = (1.959964 + 0.841621) * float(np.median(widths))
     return graded, (
-        f"With the spread between readers and cases that was found, gradings of this number find a VGC area that differs "
-        f"from 0.5 by {detectable:.2f} with 80 % power at a level of 5 %."
+        f"With the spread between readers and cases that was found, gradings of this number find a VGC area that "
+        f"differs from 0.5 by {detectable:.2f} with 80 % power at a level of 5 %."
     )
 
 
@@ -448,8 +448,8 @@ def _notes(study: StudyFile, per_reader: dict[str, int], found: Answers) -> list
     active = [reader for reader, count in per_reader.items() if count]
     if len(active) == 1:
         notes.append(
-            "One reader only: intervals are over cases alone and hold for this reader; agreement between readers is not "
-            "defined. At least three readers are needed to speak of others."
+            "One reader only: intervals are over cases alone and hold for this reader; agreement between readers is "
+            "not defined. At least three readers are needed to speak of others."
         )
     silent = [reader for reader, count in per_reader.items() if not count]
     if silent and active:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ PRECISION = 0.1
 """Half-width of the 95 % interval, of which a default has to be known."""
 
 PLANNED = 200
-"""Comparisons by 8 readers that reach the precision with simulated readers: what is asked for where nothing is known."""
+"""Comparisons by 8 readers that reach the precision with simulated readers: asked for where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def _one(modality: str, comparisons: Comparisons, before: dict[str, dict[str, fl
         return Calibration(modality, [], count, readers, why)
     if count < LEAST_COMPARISONS or readers < LEAST_READERS:
         why = (
-            f"{count} comparisons by {readers} readers are too few: at least {LEAST_COMPARISONS} by {LEAST_READERS} are "
-            f"needed, and about {PLANNED} by 8 for an interval of ± {precision:g}"
+            f"{count} comparisons by {readers} readers are too few: at least {LEAST_COMPARISONS} by {LEAST_READERS} "
+            f"are needed, and about {PLANNED} by 8 for an interval of ± {precision:g}"
         )
         return Calibration(modality, [], count, readers, why)
     estimated = preferred(comparisons)
@@ -130,8 +131,8 @@ def _refusal(comparisons: Comparisons, estimated: Sequence[Preferred], precision
         if part.half_width > precision:
             needed = math.ceil(count * (part.half_width / precision) ** 2)
             return (
-                f"{part.name} is known to ± {part.half_width:.2f} only, and ± {precision:g} is asked for; about {needed} "
-                f"comparisons are needed ({needed - count} more), by more readers if these disagree"
+                f"{part.name} is known to ± {part.half_width:.2f} only, and ± {precision:g} is asked for; about "
+                f"{needed} comparisons are needed ({needed - count} more), by more readers if these disagree"
             )
     return ""
 
@@ -155,13 +156,13 @@ def _held_out(comparisons: Comparisons, before: dict[str, float]) -> tuple[float
 
 
 def _foretold(comparisons: Comparisons, strengths: np.ndarray) -> np.ndarray:
-    """1 where the version nearer to these strengths was chosen, 0 where the other was, a half where both are as near."""
+    """1 where the version nearer to these strengths was chosen, 0 where the other was, a half between equals."""
     nearer = np.abs(comparisons.other - strengths).sum(1) - np.abs(comparisons.chosen - strengths).sum(1)
     return np.where(np.abs(nearer) < 1e-9, 0.5, (nearer > 0).astype(float))
 
 
 def _comparisons(found: Answers, modality: str, versions: dict[int, Version], names: tuple[str, ...]) -> Comparisons:
-    rows: list[tuple[int, int, str, int]] = []
+    rows: list[tuple[Any, Any, Any, Any]] = []
     pairs = found.first_pairs
     for pair in pairs[pairs["modality"] == modality].itertuples():
         rows.append((pair.chosen, pair.other, pair.reader, pair.image))

@@ -7,8 +7,8 @@ a liking for one side. The utility follows, by choice,
   brightness from a comfortable one; or
 - a stated preference for a strength: minus the squared distance from the reader's own favourite.
 
-Readers differ: in their favourites, in how sharply they distinguish, in their aversion to noise, in where on the grading
-scale they sit.
+Readers differ: in their favourites, in how sharply they distinguish, in their aversion to noise, in where on the
+grading scale they sit.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class SimulatedReader:
         return bool(self.random.random() < 1 / (1 + np.exp(-(left - right + self.left_liking))))
 
     def grades(self, utility: float, best: float, seen: Seen) -> dict[str, int]:
-        """Grade a version whose utility is known, beside the best of its image; every criterion has a noise of its own."""
+        """Grade a version of known utility, beside the best of its image; every criterion has a noise of its own."""
         leaning = {"noise": 1.5 - self.noise_aversion * seen.noise, "clarity": utility - best + 1.5}
         return {
             criterion.key: self._grade(leaning.get(criterion.key, 0.7 * (utility - best) + 1.2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def selected(all_of_them: Sequence[Question], count: int | None, random: np.rand
         by_versions.setdefault(question.versions, []).append(question)
     combinations = [by_versions[key] for key in by_versions]
     random.shuffle(combinations)
-    images = random.permutation(len(combinations[0])) if combinations else []
+    images: Any = random.permutation(len(combinations[0])) if combinations else []
     # A Latin walk: each round takes every combination once, each time with the next image.
     taken = [
         combination[images[(turn + shift) % len(images)]]

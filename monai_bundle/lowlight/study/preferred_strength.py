@@ -1,10 +1,10 @@
 """Which strength readers prefer: a Bradley-Terry model whose utility is a parabola in the strength.
 
-Two versions of strengths x and y are chosen between with the odds exp(U(x) - U(y)), U(x) = -((x - m) / w)^2, summed over
-brightness and denoise. In 2 m / w^2 and 1 / w^2 that is a logistic regression without intercept on x - y and y^2 - x^2:
-the ideal-point form of the model of Bradley and Terry (Biometrika 39, 1952). The interval is that of the jackknife over
-readers, with Student's t of readers - 1 degrees of freedom, so that it holds for other readers too; where leaving out
-images moves the estimate more than leaving out readers, that jackknife counts.
+Two versions of strengths x and y are chosen between with the odds exp(U(x) - U(y)), U(x) = -((x - m) / w)^2, summed
+over brightness and denoise. In 2 m / w^2 and 1 / w^2 that is a logistic regression without intercept on x - y and
+y^2 - x^2: the ideal-point form of the model of Bradley and Terry (Biometrika 39, 1952). The interval is that of the
+jackknife over readers, with Student's t of readers - 1 degrees of freedom, so that it holds for other readers too;
+where leaving out images moves the estimate more than leaving out readers, that jackknife counts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reading in a browser: server-rendered pages on loopback. All that decides anything is in `reading`.
 
-Requests are hostile until checked: the host must be an address or localhost (so that no name on the internet can be made
-to lead here), what changes something must come from a page of this server (origin and form token), and no request may be
-large. Pages run one script of their own and load nothing from elsewhere.
+Requests are hostile until checked: the host must be an address or localhost (so that no name on the internet can be
+made to lead here), what changes something must come from a page of this server (origin and form token), and no request
+may be large. Pages run one script of their own and load nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import uvicorn
@@ -79,8 +80,8 @@ class ReadingServer:
             routes=routes,
             middleware=[Middleware(BaseHTTPMiddleware, dispatch=self._guard)],
             exception_handlers={
-                StudyError: self._refused,  # type: ignore[dict-item]
-                HTTPException: self._http_fault,  # type: ignore[dict-item]
+                StudyError: self._refused,
+                HTTPException: self._http_fault,
             },
         )
 
@@ -130,7 +131,8 @@ class ReadingServer:
             (row["id"], row["done"], row["total"])
             for row in self.study.rows(
                 "SELECT reader.id AS id, count(answer.id) AS done, count(item.id) AS total FROM reader "
-                "LEFT JOIN item ON item.reader = reader.id LEFT JOIN answer ON answer.item = item.id AND undone IS NULL "
+                "LEFT JOIN item ON item.reader = reader.id "
+                "LEFT JOIN answer ON answer.item = item.id AND undone IS NULL "
                 "GROUP BY reader.id ORDER BY reader.rowid"
             )
         ]
@@ -178,7 +180,7 @@ class ReadingServer:
         sitting = self._sitting(request)
         self._back(sitting)
         item, progress = sitting.current(), sitting.progress
-        common = {
+        common: dict[str, Any] = {
             "reader": sitting.reader,
             "done": progress.done,
             "total": progress.total,

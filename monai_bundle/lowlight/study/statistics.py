@@ -164,7 +164,7 @@ class _Logistic(rv_continuous):
 
 
 def grading_regression(grades: pd.DataFrame, reference: int) -> list[OddsRatio]:
-    """Proportional-odds regression of "value" on "version", with an effect of each "reader"; errors clustered by "image".
+    """Proportional-odds regression of "value" on "version", with effects of "reader" and errors clustered by "image".
 
     Args:
         grades: of one question; columns value, version, reader, image.
@@ -264,6 +264,6 @@ def detectable_preference(effective: float) -> float:
 
 
 def needed_comparisons(rate: float) -> float:
-    """How many independent comparisons find a preference rate with 80 % power at 5 %: the same formula, solved for n."""
+    """How many independent comparisons find a preference rate with 80 % power at 5 %: the same formula, for n."""
     critical, wanted = norm.ppf(1 - ALPHA / 2), norm.ppf(POWER)
     return float(((critical * 0.5 + wanted * np.sqrt(rate * (1 - rate))) / (rate - 0.5)) ** 2)

@@ -1,10 +1,10 @@
 """What readers preferred, as a loss: a ranking of versions by their distance from what the network itself would show.
 
 A study holds, for each image, its original and every version that readers chose between. Readers who prefer one version
-to another want the network's own result to be nearer to it: the tone path is trained so (Burges et al., Learning to Rank
-using Gradient Descent, ICML 2005), beside the supervised loss, which holds it at the truth. How much noise to leave is no
-matter of the tone path: for that, and for comparison with `lowlight study calibrate`, favourite strengths (b, n) of each
-modality are ranked with the same loss.
+to another want the network's own result to be nearer to it: the tone path is trained so (Burges et al., Learning to
+Rank using Gradient Descent, ICML 2005), beside the supervised loss, which holds it at the truth. How much noise to
+leave is no matter of the tone path: for that, and for comparison with `lowlight study calibrate`, favourite strengths
+(b, n) of each modality are ranked with the same loss.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Preferences:
         versions: area means of each version of each image (images, versions, 3, grid, grid).
         strengths: (versions, 2), brightness and denoise; NaN of versions that are no enhanced ones.
         modality: (images,) index into `modalities`.
-        train, held_out: (comparisons, 3) image, chosen version, other version. Images are held out whole, by the hash of
-            their files.
+        train, held_out: (comparisons, 3) image, chosen version, other version. Images are held out whole, by the hash
+            of their files.
 
     Args:
         study: the study file.
@@ -219,8 +219,9 @@ class Agreement:
     @torch.no_grad()
     def _agrees(self, network: nn.Module) -> Tensor:
         tone = network.tone
+        assert isinstance(tone, TonePath)
         was, _ = tone.training, tone.eval()
-        agreed = self.loss.margin(tone, self.loss.preferences.held_out) > 0  # type: ignore[arg-type]
+        agreed = self.loss.margin(tone, self.loss.preferences.held_out) > 0
         tone.train(was)
         return agreed
 
