@@ -77,13 +77,18 @@ def test_sides_are_left_as_often_as_right() -> None:
     assert 0.45 < np.mean([item.first == 1 for item in items]) < 0.55
 
 
-def test_a_selection_asks_each_combination_equally_often() -> None:
-    every = planning.questions("pair", range(12), [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("images", [1, 4, 7, 10, 12, 50])
+def test_a_selection_asks_each_combination_and_each_image_equally_often(images: int) -> None:
+    every = planning.questions("pair", range(images), [1, 2, 3, 4, 5])
+    assert set(planning.selected(every, None, np.random.default_rng(1))) == set(every)
     chosen = planning.selected(every, 25, np.random.default_rng(1))
-    assert len(set(chosen)) == 25
-    counts = Counter(question.versions for question in chosen)
-    assert max(counts.values()) - min(counts.values()) <= 1
-    assert len(counts) == 10
+    assert len(set(chosen)) == len(chosen) == min(25, len(every))
+    for counts in (
+        Counter(question.versions for question in chosen),
+        Counter(question.image for question in chosen),
+    ):
+        assert max(counts.values()) - min(counts.values()) <= 1
+    assert len({question.image for question in chosen}) == min(images, 25)
 
 
 def test_other_methods_results_are_compared_too(dark_images: Path, enhancer: Enhancer, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -50,11 +50,15 @@ def selected(all_of_them: Sequence[Question], count: int | None, random: np.rand
         by_versions.setdefault(question.versions, []).append(question)
     combinations = [by_versions[key] for key in by_versions]
     random.shuffle(combinations)
-    images: Any = random.permutation(len(combinations[0])) if combinations else []
-    # A Latin walk: each round takes every combination once, each time with the next image.
+    if not combinations:
+        return []
+    width, depth = len(combinations), len(combinations[0])
+    images = random.permutation(depth).tolist()
+    # A Latin walk: each turn takes every combination once, always with the next image; where that would come round to
+    # the same pairing, it moves on by one.
     taken = [
-        combination[images[(turn + shift) % len(images)]]
-        for turn in range(len(images))
+        combination[images[(turn * width + shift + turn * width // math.lcm(width, depth)) % depth]]
+        for turn in range(depth)
         for shift, combination in enumerate(combinations)
     ]
     return taken if count is None else taken[:count]
