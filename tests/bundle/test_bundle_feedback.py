@@ -49,7 +49,8 @@ def test_a_training_from_ratings_runs_and_reports_and_one_from_too_few_is_refuse
     assert "SIMULATION: Held-out answers agreed with" in output
     told = json.loads((tmp_path / "out" / "feedback.json").read_text(encoding="utf-8"))
     assert told["held_out"] == 24
-    assert set(told) >= {"before", "after", "p", "favourite_strengths", "validation"}
+    assert set(told) >= {"before", "after", "p", "favourite_strengths", "validation", "validation_before"}
+    assert told["validation_before"].keys() == told["validation"].keys()
     tuned = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
     shipped = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
     changed = {name for name in shipped if not torch.equal(tuned[name], shipped[name])}

@@ -9,6 +9,7 @@ leave is no matter of the tone path: for that, and for comparison with `lowlight
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -32,6 +33,7 @@ from lowlight.model.resampling import area_resize, spline_resize
 from lowlight.model.tone import tone_curve
 from lowlight.study.answers import answers
 from lowlight.study.studyfile import StudyFile
+from lowlight.training.handlers import load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -195,19 +197,27 @@ class Agreement:
 
     Args:
         loss: knows the comparisons.
-        before: the network as it was; it is copied.
+        network: what is trained.
+        initial_weights: of the network before; None: as it is when training starts.
         after: the network that is judged at the end: the moving average.
-        file: JSON: held_out, before, after, p, favourites, simulated, and the validation metrics before and after.
-        evaluator: whose metrics are told besides; None: none.
+        file: JSON: held_out, before, after, p, favourite_strengths, simulated, validation and validation_before.
+        evaluator: whose metrics are told besides, before (unless the training goes on from a checkpoint) and after;
+            None: none.
     """
 
     def __init__(
-        self, loss: FeedbackLoss, network: DualPathNet, after: nn.Module, file: str | Path, evaluator: Any = None
+        self,
+        loss: FeedbackLoss,
+        network: DualPathNet,
+        after: nn.Module,
+        file: str | Path,
+        initial_weights: str | Path | None = None,
+        evaluator: Any = None,
     ) -> None:
         self.loss, self.network, self.after, self.file = loss, network, after, Path(file)
-        self.evaluator = evaluator
+        self.initial_weights, self.evaluator = initial_weights, evaluator
         self.right: Tensor | None = None
-        self.metrics: dict[str, float] = {}
+        self.validation_before: dict[str, float] = {}
 
     def attach(self, engine: Engine) -> None:
         """Judge when training starts, and when it ends."""
@@ -215,7 +225,16 @@ class Agreement:
         engine.add_event_handler(Events.COMPLETED, self._report)
 
     def _remember(self, engine: Engine) -> None:
-        self.right = self._agrees(self.network)
+        before = copy.deepcopy(self.network)
+        if self.initial_weights is not None:
+            load_weights(before, self.initial_weights)
+        self.right = self._agrees(before)
+        if self.evaluator is not None and engine.state.epoch == 0:
+            self.evaluator.run()
+            self.validation_before = self._validation()
+
+    def _validation(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.evaluator.state.metrics.items()}
 
     @torch.no_grad()
     def _agrees(self, network: nn.Module) -> Tensor:
@@ -239,7 +258,7 @@ class Agreement:
             "favourite_strengths": self.loss.favourite_strengths(),
         }
         if self.evaluator is not None:
-            content["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+            content |= {"validation": self._validation(), "validation_before": self.validation_before}
         with atomic_path(self.file) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
         logger.info(
