@@ -114,7 +114,7 @@ def test_the_ordinal_regression_gives_the_documented_coefficients_of_polr() -> N
     expected = [0.5663937, 1.2888191, -0.5723501, -0.3661866, -1.0910149, 0.3602841]
     np.testing.assert_allclose(fit.params.to_numpy()[:6], expected, atol=5e-4)
     # Our own call on the same data without contact finds what the same model fitted here finds.
-    ours = statistics.grading_regression(table.assign(image=0), reference=0)
+    ours = statistics.grading_regression(table.assign(image=0), reference=0, clustered=False)
     same = OrderedModel(table.value, design.drop(columns="contact"), distr="logit").fit(method="bfgs", disp=0)
     assert [one.log_odds for one in ours] == pytest.approx(same.params[["medium", "high"]].tolist(), abs=5e-4)
     assert [one.error for one in ours] == pytest.approx(same.bse[["medium", "high"]].tolist(), abs=5e-4)
@@ -140,3 +140,20 @@ def test_a_resample_counts_answers_by_their_reader_times_their_image() -> None:
     assert set(ranks) == {1}
     alone = statistics.resampled_weights(np.zeros(4, int), images[:4], 50, np.random.default_rng(1))
     assert alone.sum(1) == pytest.approx(np.full(50, 4))
+
+
+def test_the_regressions_errors_are_those_of_images_not_of_grades() -> None:
+    random = np.random.default_rng(3)
+    rows = []
+    for image in range(12):
+        for version in (0, 1):
+            for reader in range(4):
+                # What an image adds to a version is the same for all readers: four readers are not four images.
+                level = 3 + version * (0.3 + np.sin(9.0 * image)) + random.normal(0, 0.5)
+                rows.append((int(np.clip(np.rint(level), 1, 5)), version, f"R{reader}", image))
+    table = pd.DataFrame(rows, columns=["value", "version", "reader", "image"])
+    (clustered,) = statistics.grading_regression(table, 0)
+    (independent,) = statistics.grading_regression(table, 0, clustered=False)
+    assert clustered.log_odds == pytest.approx(independent.log_odds)
+    assert clustered.error > 1.2 * independent.error
+    assert statistics.grading_regression(table[table.image < 9].reset_index(drop=True), 0) == []

@@ -437,7 +437,8 @@ def _adjusted(groups: list[Group]) -> tuple[list[Group], int]:
             for part in group.graded
         ]
         done.append(replace(group, preferences=preferences, graded=graded))
-    tests = sum(len(group.preferences[1:]) + sum(2 * len(part.gradings) for part in group.graded) for group in groups)
+    compared = sum(len(group.preferences[1:]) + sum(len(part.gradings) for part in group.graded) for group in groups)
+    tests = compared + len(fitted)
     return done, tests
 
 

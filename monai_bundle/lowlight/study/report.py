@@ -43,7 +43,8 @@ TERMS = (
     Term(
         "Odds ratio",
         "By which factor the odds of a higher grade exceed the reference's: visual grading regression (Smedby and "
-        "Fredrikson 2010), proportional odds with an effect of each reader.",
+        "Fredrikson 2010), proportional odds with an effect of each reader. Not told with fewer than ten "
+        "images, or where grades hardly overlap.",
     ),
     Term(
         "Agreement",
@@ -174,7 +175,7 @@ def _group(group: Group, reference: str) -> GroupDrawn:
 
 def _area(one: Grading) -> Strip:
     if one.odds is None or one.odds_low is None or one.odds_high is None:
-        odds, adjusted = "not estimable", "-"
+        odds, adjusted = "not told", "-"
     else:
         odds = f"{_ratio(one.odds)} ({_ratio(one.odds_low)} to {_ratio(one.odds_high)})"
         adjusted = _p(one.odds_p_adjusted if one.odds_p_adjusted is not None else float("nan"))

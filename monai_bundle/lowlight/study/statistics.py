@@ -33,6 +33,9 @@ PRIOR = 0.05
 
 ALPHA, POWER = 0.05, 0.8
 
+LEAST_CLUSTERS = 10
+"""Images below which a covariance that is clustered by them is far too small to be shown."""
+
 
 @dataclass(frozen=True)
 class BradleyTerry:
@@ -163,15 +166,17 @@ class _Logistic(rv_continuous):
         return logit(q)
 
 
-def grading_regression(grades: pd.DataFrame, reference: int) -> list[OddsRatio]:
+def grading_regression(grades: pd.DataFrame, reference: int, clustered: bool = True) -> list[OddsRatio]:
     """Proportional-odds regression of "value" on "version", with effects of "reader" and errors clustered by "image".
 
     Args:
         grades: of one question; columns value, version, reader, image.
         reference: the version whose odds are 1.
+        clustered: False: take all grades for independent.
 
     Returns:
-        One for each other version; an empty list where grades do not vary or the fit fails.
+        One for each other version; none where grades do not vary, the fit fails, or there are fewer images than
+        `LEAST_CLUSTERS`.
     """
     values = pd.Categorical(grades["value"], ordered=True)
     versions = sorted(set(grades["version"]) - {reference})
@@ -181,13 +186,14 @@ def grading_regression(grades: pd.DataFrame, reference: int) -> list[OddsRatio]:
     for reader in sorted(set(grades["reader"]))[1:]:
         design[f"r{reader}"] = (grades["reader"] == reader).astype(float)
     codes = pd.Series(values.codes, index=design.index)
-    many = grades["image"].nunique() > 1
-    clustered = {"cov_type": "cluster", "cov_kwds": {"groups": grades["image"].astype("category").cat.codes}}
+    if clustered and grades["image"].nunique() < LEAST_CLUSTERS:
+        return []
+    by_image = {"cov_type": "cluster", "cov_kwds": {"groups": grades["image"].astype("category").cat.codes}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             fit = OrderedModel(codes, design, distr=_Logistic()).fit(
-                method="bfgs", disp=0, maxiter=500, **(clustered if many else {})
+                method="bfgs", disp=0, maxiter=500, **(by_image if clustered else {})
             )
         except (ValueError, np.linalg.LinAlgError):
             return []
