@@ -56,6 +56,10 @@ class ReaderElsewhereError(StudyError):
     """The reader is reading somewhere else; who opens the study may take the reading over."""
 
 
+class StoppedError(LowLightError):
+    """Whoever asked for a run ended it."""
+
+
 class BundleError(LowLightError):
     """The bundle's configuration or weights are missing, damaged, or do not belong together."""
 
