@@ -31,7 +31,7 @@ def rated_study(folder: Path, retina: np.ndarray, enhancer: Enhancer) -> Path:
     return simulate(folder / "asked.study", folder / "rated.study", Population({"fundus": 0.7}), seed=1)
 
 
-def test_a_training_from_ratings_runs_and_reports_and_one_from_too_few_is_refused(
+def test_a_training_from_ratings_moves_the_tone_path_and_reports(
     images: Path, retina: np.ndarray, enhancer: Enhancer, tmp_path: Path
 ) -> None:
     study = rated_study(tmp_path / "rated", retina, enhancer)
@@ -39,11 +39,6 @@ def test_a_training_from_ratings_runs_and_reports_and_one_from_too_few_is_refuse
     command = monai_bundle("training", "--config_file", f"[{stages}]", "--dataset_dir", images, "--study", study)
     command += ["--output_dir", tmp_path / "out", *TRAINING, "--max_epochs", "1"]
     command += ["--observations", "12", "--frame_sizes", "[48,64]", "--num_workers", "0"]
-
-    refused = run(command, tmp_path / "log.txt")
-    assert refused.code != 0
-    assert "96 comparisons of 12 images are too few to train on; at least 120 comparisons of 12" in refused.output
-    assert "observations simulated" not in refused.output
 
     output = run([*command, "--least_comparisons", "90"], tmp_path / "log.txt").succeeded()
     assert "SIMULATION: Held-out answers agreed with" in output
