@@ -57,6 +57,25 @@ class Opened:
         """Click what a CSS selector finds."""
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
+    def until(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true; meanwhile one page may follow another."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+            if answer["result"].get("value") is True:
+                return
+            assert time.monotonic() < deadline, f"never so: {expression}"
+            time.sleep(0.02)
+
+    def press(self, key: str, code: int = 0, modifiers: int = 0) -> None:
+        """Press and release a key, as a keyboard does; ``modifiers``: 2 is Ctrl."""
+        text = {"text": key} if len(key) == 1 and not modifiers else {}
+        for kind in ("keyDown", "keyUp"):
+            event = {"type": kind, "key": key, "windowsVirtualKeyCode": code or ord(key[0].upper()), **text}
+            self.ask(
+                "Input.dispatchKeyEvent", modifiers=modifiers, **(event if kind == "keyDown" else {**event, "text": ""})
+            )
+
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command of the DevTools protocol and return its answer."""
         return self.browser.ask(method, self, **parameters)
@@ -77,8 +96,8 @@ class Browser:
         self._count = 0
 
     @contextmanager
-    def open(self, page: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> Iterator[Opened]:
-        """Open a file, in a window of this size and colour scheme."""
+    def open(self, page: Path | str, width: int = 1280, height: int = 900, scheme: str = "light") -> Iterator[Opened]:
+        """Open a file or an address, in a window of this size and colour scheme."""
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         opened = Opened(self, session)
@@ -86,9 +105,10 @@ class Browser:
             opened.ask(f"{domain}.enable")
         opened.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         opened.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        opened.ask("Page.navigate", url=page.resolve().as_uri())
+        opened.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         deadline = time.monotonic() + PATIENCE
-        while opened.evaluate("document.readyState") != "complete":
+        # A server may take a while to answer: until then the empty page is still there, and complete.
+        while opened.evaluate("location.href === 'about:blank' ? '' : document.readyState") != "complete":
             assert time.monotonic() < deadline, f"{page} does not load"
         yield opened
         self.ask("Target.closeTarget", targetId=target)

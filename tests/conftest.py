@@ -17,6 +17,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Tests share a small machine: libraries that spin up a thread a core would slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Default strengths of whoever runs the tests must not decide what they find.
+os.environ["LOWLIGHT_SETTINGS"] = os.devnull
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUNDLE = REPOSITORY / "monai_bundle"
 

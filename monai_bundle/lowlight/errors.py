@@ -52,6 +52,14 @@ class OutputError(InputError):
     """A result could not be written; nothing half-written was left behind."""
 
 
+class StudyError(InputError):
+    """A reader study, or what is asked of it, was refused; what it holds is as it was."""
+
+
+class ReaderElsewhereError(StudyError):
+    """The reader is reading somewhere else; who opens the study may take the reading over."""
+
+
 class StoppedError(LowLightError):
     """Whoever asked for a run ended it."""
 

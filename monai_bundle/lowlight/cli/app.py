@@ -14,6 +14,7 @@ from lowlight.cli.evaluating import evaluate
 from lowlight.cli.options import FLAG
 from lowlight.cli.quantifying import quantify
 from lowlight.cli.simulating import simulate
+from lowlight.cli.studying import study
 from lowlight.cli.working import worker
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ def _lowlight(
 
 for command in (demo, enhance, quantify, simulate, evaluate, worker):
     app.command()(command)
+app.add_typer(study, name="study")
 
 
 def run(arguments: Sequence[str]) -> int:

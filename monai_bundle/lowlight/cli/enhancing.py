@@ -40,16 +40,19 @@ def enhance(
     paths: Inputs,
     output: Output,
     brightness: Annotated[
-        float | None, strength(1.5, "0 keeps the exposure, 1 is the network's own guess. Default: 1.")
+        float | None,
+        strength(1.5, "0 keeps the exposure, 1 is the network's own guess. Default: the modality's, 1 if none is set."),
     ] = None,
     denoise: Annotated[
-        float | None, strength(1, "0 keeps noise and detail as they are, 1 removes all. Default: 1.")
+        float | None,
+        strength(1, "0 keeps noise and detail as they are, 1 removes all. Default: the modality's, 1 if none is set."),
     ] = None,
     modality: Annotated[
         Modality | None,
         typer.Option(
-            help="Kind of image; recorded in the report. Strengths may differ by modality in the bundle's "
-            "inference.yaml. Default: what the file says, if it does."
+            help="Kind of image; recorded in the report. Default strengths may differ by modality: the bundle's "
+            "inference.yaml has them, and over them lies what `lowlight study calibrate` found. Default: what the file "
+            "says, if it does."
         ),
     ] = None,
     force: Annotated[
@@ -111,6 +114,8 @@ def enhance(
             from lowlight import Enhancer
 
             enhancer = Enhancer(device=device)
+            for kind in enhancer.outdated:
+                report.note(f"settings for {kind} were found with other weights and do not count: calibrate again")
 
             def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
                 result = enhancer(

@@ -22,6 +22,9 @@ REFUSED = 1
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a shell reports of a program that wrote to a closed pipe."""
 
+OF_STUDIES = ("choix", "krippendorff", "statsmodels", "pandas", "starlette", "uvicorn")
+"""Packages that the extra "study" brings."""
+
 _STDERR = 2
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -46,7 +49,8 @@ def guarded(command: Command) -> Command:
             except LowLightError as error:
                 _fail(str(error), debug)
             except ModuleNotFoundError as error:
-                remedy = "pip install 'lowlight-enhance[bundle]'"
+                extra = "study" if error.name in OF_STUDIES else "bundle"
+                remedy = f"pip install 'lowlight-enhance[{extra}]'"
                 _fail(f"this needs the package {error.name}, which is not installed; {remedy}", debug)
             except Exception as error:
                 # Some libraries turn a Ctrl-C while they load into an error of their own.

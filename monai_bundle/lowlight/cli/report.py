@@ -176,7 +176,7 @@ class Report:
         if self.as_json:
             counts = {str(status): self.counts[status] for status in Status}
             outcome = {"total": self.total, "interrupted": interrupted, "seconds": round(seconds, 3)}
-            self._print_json({"summary": {**counts, **outcome, **(summary or {})}})
+            self.print_json({"summary": {**counts, **outcome, **(summary or {})}})
             return
         place = f", in {where}" if where is not None and done else ""
         if interrupted:
@@ -209,10 +209,10 @@ class Report:
         self.counts[entry.status] += 1
         self._progress.update(self._task, completed=sum(self.counts.values()))
         if self.as_json:
-            self._print_json(asdict(entry))
+            self.print_json(asdict(entry))
 
     @staticmethod
-    def _print_json(content: dict[str, Any]) -> None:
+    def print_json(content: dict[str, Any]) -> None:
         # ASCII: file names that are no valid text survive as escapes, whatever encoding the reader expects.
         print(json.dumps(_plain(content), ensure_ascii=True, allow_nan=False), flush=True)
 

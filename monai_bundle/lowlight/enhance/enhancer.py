@@ -15,6 +15,7 @@ from lowlight.enhance.judging import Subject, judge_beforehand
 from lowlight.enhance.loading import load
 from lowlight.enhance.pixels import check_image, resolve_range, to_display
 from lowlight.enhance.result import FramePrediction, Result
+from lowlight.enhance.settings import Settings
 from lowlight.enhance.tiling import Progress
 from lowlight.enhance.watching import Watch
 from lowlight.errors import InputError
@@ -30,12 +31,16 @@ class Enhancer:
         engine: "onnx" (ONNX Runtime, on the processor), "torch", or "auto": on a processor ONNX Runtime, if the bundle
             has a model.onnx of its weights, else torch. Their results differ by less than 1e-4 of the range.
         frugal: run in as little memory as possible, in small tiles, which takes about twice the time.
+        settings: the user's, whose default strengths lie over those of the bundle; None: those that are kept for this
+            user (`lowlight.enhance.settings`), if there are any.
 
     Attributes:
-        engine: what runs the network. model: whose weights. strengths: defaults per modality.
+        engine: what runs the network. model: whose weights. strengths: defaults per modality. outdated: modalities
+            whose settings were found with other weights and do not count.
 
     Raises:
         ValueError: no such engine.
+        InputError: the user's settings are damaged.
         BundleError: configuration or weights are missing or do not belong together; no such device.
         DependencyError: the package that the engine needs is not installed.
 
@@ -52,9 +57,12 @@ class Enhancer:
         device: str = "auto",
         engine: str = "auto",
         frugal: bool = False,
+        settings: Settings | None = None,
     ) -> None:
+        settings = Settings.read() if settings is None else settings
         loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device, frugal)
-        self.engine, self.strengths, self.model = loaded.engine, loaded.strengths, loaded.model
+        self.engine, self.model = loaded.engine, loaded.model
+        self.strengths, self.outdated = settings.over(loaded.strengths, self.model.weights_sha256)
 
     def __call__(
         self,

@@ -1,0 +1,109 @@
+"""The four commands from images to calibrated strengths, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lowlight import Enhancer
+from lowlight.cli.app import run
+from lowlight.enhance.settings import VARIABLE
+
+
+def commanded(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    code = run([str(argument) for argument in ("study", *arguments)])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return code, said.out, said.err
+
+
+def test_four_commands_lead_from_images_to_calibrated_strengths(
+    dark_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, simulated, settings = tmp_path / "a.study", tmp_path / "b.study", tmp_path / "s.yaml"
+    code, out, _ = commanded(
+        capsys, "new", dark_images, "-o", study, "--readers", "8", "--items", "25", "--no-original", "--repeats", "0.1"
+    )
+    assert code == 0
+    assert "3 images in 5 versions" in out
+    code, out, _ = commanded(capsys, "simulate", study, "-o", simulated, "--prefer", "fundus=0.7", "--json")
+    assert code == 0
+    assert json.loads(out)["simulated"] is True
+    code, out, _ = commanded(capsys, "report", simulated, "--resamples", "100")
+    assert code == 0
+    assert "SIMULATION" in out
+    assert (tmp_path / "b.html").is_file()
+    assert (tmp_path / "b.csv").is_file()
+    code, out, _ = commanded(capsys, "calibrate", simulated, "--settings", settings)
+    assert code == 0
+    assert "SIMULATION: fundus: brightness 0." in out
+    entry = yaml.safe_load(settings.read_text(encoding="utf-8"))["strengths"]["fundus"]
+    assert abs(entry["brightness"] - 0.7) <= 0.06
+    monkeypatch.setenv(VARIABLE, str(settings))
+    assert Enhancer(device="cpu").strength("fundus", None, None)["brightness"] == entry["brightness"]
+
+
+def test_simulated_readers_never_set_the_users_own_strengths(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.yaml"
+    monkeypatch.setenv(VARIABLE, str(own))
+    simulated = tmp_path / "b.study"
+    assert commanded(capsys, "simulate", made, "-o", simulated)[0] == 0
+    code, _, err = commanded(capsys, "calibrate", simulated)
+    assert code == 1
+    assert "its readers are simulated, and do not set your default strengths" in err
+    assert not own.exists()
+    code, _, err = commanded(capsys, "serve", simulated, "--port", "0")
+    assert code == 1
+    assert "its readers are simulated; serve the study that it was simulated from" in err
+
+
+def test_too_few_answers_write_nothing_and_say_how_many_are_needed(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated, settings = tmp_path / "b.study", tmp_path / "s.yaml"
+    assert commanded(capsys, "simulate", made, "-o", simulated, "--prefer", "fundus=0.7")[0] == 0
+    code, out, _ = commanded(capsys, "calibrate", simulated, "--settings", settings)
+    assert code == 1
+    assert "too few: at least 60 by 3 are needed" in out
+    assert not settings.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("report", "{here}/none.study"), 1, "no such study; check the path, or make one"),
+        (("report", "{image}"), 1, "is no reader study; name a file that `lowlight study new` made"),
+        (("report", "{study}"), 1, "holds no answers yet; have it read first"),
+        (("calibrate", "{study}"), 1, "holds no answers yet"),
+        (("new", "{here}", "-o", "{here}/x.study"), 1, "there is no image to make it from"),
+        (("new", "{image}", "-o", "{here}/x.png"), 2, "has to end in .study"),
+        (("new", "{image}", "-o", "{study}"), 1, "exists already, and may hold answers"),
+        (("new", "{image}", "-o", "{here}/x.study", "--brightness", "0.5,2"), 2, "'2' is not a number from 0 to 1.5"),
+        (("new", "{image}", "-o", "{here}/x.study", "--other", "folder"), 2, "is not NAME=DIR"),
+        (("simulate", "{study}", "-o", "{here}/x.study", "--prefer", "ct=1"), 2, "'ct' is none of xray"),
+        (("simulate", "{study}", "-o", "{study}"), 1, "is the input itself, which is never changed"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+    path: Path,
+    dark_images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    places = {"here": str(empty), "study": str(path), "image": str(dark_images / "eye0.png")}
+    before = path.read_bytes()
+    found, out, err = commanded(capsys, *(argument.format(**places) for argument in arguments))
+    assert found == code
+    assert said in " ".join((out + err).replace("│", " ").split())
+    assert path.read_bytes() == before
+    assert list(empty.iterdir()) == []

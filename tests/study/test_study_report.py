@@ -1,0 +1,109 @@
+"""What a study found, as numbers, as a page and as a table of raw answers."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import browser
+import pytest
+
+from lowlight.errors import StudyError
+from lowlight.study.analysis import analyse
+from lowlight.study.observers import Population
+from lowlight.study.report import write_report
+from lowlight.study.simulating import simulate
+from lowlight.study.studyfile import StudyFile
+
+RESAMPLES = 200
+
+
+@pytest.fixture(scope="module")
+def simulated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate(made, tmp_path_factory.mktemp("simulated") / "s.study", Population(), seed=2)
+
+
+def test_readers_who_go_by_what_is_seen_prefer_the_brightened_images(simulated: Path) -> None:
+    with StudyFile(simulated) as study:
+        findings = analyse(study, RESAMPLES, 1)
+    (group,) = findings.groups
+    assert findings.reference == "original"
+    assert (findings.answered, findings.asked) == (66, 66)
+    assert group.comparisons == 27
+    assert group.repeated == 6
+    full = group.preferences[-1]
+    assert full.beats_low > 0.5
+    assert full.low <= full.share <= full.high
+    assert [part.question for part in group.graded] == ["clarity", "detail", "noise", "artefacts", "confidence"]
+    clarity = group.graded[0].gradings[-1]
+    assert clarity.low <= clarity.area <= clarity.high
+    assert clarity.area > 0.8
+    # 2 versions beside the reference: pairs once, each of five questions by area; three images are too few for odds.
+    assert findings.tests == 2 + 2 * 5
+    assert clarity.odds is None
+    assert all(one.p_adjusted >= one.p for one in group.preferences[1:])
+
+
+def test_repetitions_do_not_count_twice_but_for_agreement(simulated: Path, tmp_path: Path) -> None:
+    without = Path(shutil.copy(simulated, tmp_path / "without.study"))
+    with StudyFile(without) as study:
+        with study.changing() as change:
+            again = "SELECT answer.id FROM answer JOIN item ON item.id = item WHERE repeats IS NOT NULL"
+            change.execute(f"DELETE FROM grade WHERE answer IN ({again})")
+            change.execute(f"DELETE FROM answer WHERE id IN ({again})")
+        fewer = analyse(study, RESAMPLES, 1)
+    with StudyFile(simulated) as study:
+        all_of_them = analyse(study, RESAMPLES, 1)
+    # As text: the reference has no p value, and no NaN equals another.
+    assert str(fewer.groups[0].preferences) == str(all_of_them.groups[0].preferences)
+    assert fewer.groups[0].graded[0].within is None
+    assert all_of_them.groups[0].graded[0].within is not None
+
+
+def test_one_reader_only_is_analysed_and_said_to_hold_for_this_reader(simulated: Path, tmp_path: Path) -> None:
+    alone = Path(shutil.copy(simulated, tmp_path / "alone.study"))
+    with StudyFile(alone) as study:
+        with study.changing() as change:
+            others = "SELECT answer.id FROM answer JOIN item ON item.id = item WHERE reader <> 'R1'"
+            change.execute(f"DELETE FROM grade WHERE answer IN ({others})")
+            change.execute(f"DELETE FROM answer WHERE id IN ({others})")
+        findings = analyse(study, RESAMPLES, 1)
+    assert any(note.startswith("One reader only") for note in findings.notes)
+    assert findings.groups[0].between is None
+    assert findings.groups[0].preferences[-1].high >= findings.groups[0].preferences[-1].low
+
+
+def test_a_study_without_answers_has_no_report(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="holds no answers yet"):
+        write_report(path, tmp_path / "r.html", tmp_path / "r.csv", RESAMPLES, 1)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_the_page_is_whole_in_a_browser_and_says_that_it_is_a_simulation(simulated: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    write_report(simulated, page, tmp_path / "raw.csv", RESAMPLES, 1)
+    with browser.running() as chromium, chromium.open(page) as opened:
+        assert opened.complaints == []
+        assert opened.requests == [page.resolve().as_uri()]
+        text = opened.text
+        assert "SIMULATION. Simulated readers gave these answers" in text
+        assert opened.evaluate("document.querySelectorAll('svg.vgc path.curve').length") == 10
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for word in ("Krippendorff", "Holm", "80 % power", "brightness 0.5, denoise 1", "Odds ratio"):
+            assert word in text, word
+    with (tmp_path / "raw.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 66
+    assert {row["simulated"] for row in rows} == {"yes"}
+    assert "eye" not in (tmp_path / "raw.csv").read_text(encoding="utf-8")
+    assert "eye" not in page.read_text(encoding="utf-8").lower().replace("eyes", "")
+
+
+def test_the_simulation_leaves_its_source_unanswered(made: Path, simulated: Path) -> None:
+    with StudyFile(made) as study:
+        assert study.value("SELECT count(*) FROM answer") == 0
+        assert not study.simulated
+    with StudyFile(simulated) as study:
+        assert study.simulated
+        assert study.fact("title") == "SIMULATION: Eyes"
