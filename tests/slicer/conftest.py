@@ -1,0 +1,43 @@
+"""The module on Slicer's real scene and real Qt, with stand-ins for the application (see standins/README.md)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+HERE = Path(__file__).resolve().parent
+MODULE = HERE.parents[1] / "LowLightEnhance"
+
+# Slicer's wheel takes every folder named "slicer" on the path for a part of itself, so also this one.
+_aside = [entry for entry in sys.path if Path(entry or ".").resolve() == HERE.parent]
+sys.path[:] = [entry for entry in sys.path if entry not in _aside]
+import slicer  # noqa: E402
+
+sys.path[:0] = [str(HERE / "standins"), str(MODULE), *_aside]
+
+from PySide6 import QtCore, QtWidgets  # noqa: E402
+
+_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+import application  # noqa: E402
+
+application.install()
+
+
+@pytest.fixture(scope="session")
+def settings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("settings")
+
+
+@pytest.fixture(autouse=True)
+def scene(settings_folder: Path, tmp_path: Path):
+    """An empty scene and settings that nobody else reads."""
+    QtCore.QCoreApplication.setOrganizationName("LowLightEnhanceTests")
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, str(settings_folder))
+    QtCore.QSettings().clear()
+    slicer.app.slicerUserSettingsFilePath = str(tmp_path / "profile" / "Slicer.ini")
+    return application.new_scene()

@@ -1,0 +1,136 @@
+"""Puts the stand-ins in Slicer's place: `slicer.app`, `slicer.modules`, `slicer.i18n`, `DICOMLib` and the rest."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import ctk
+import parameter_node
+import qmrml
+import qt
+import scripted_module
+import slicer
+import slicer.util
+from PySide6 import QtCore, QtWidgets
+from views import LayoutManager
+
+MODULE = Path(__file__).resolve().parents[3] / "LowLightEnhance" / "LowLightEnhance.py"
+
+
+class DicomDatabase:
+    """Stand-in for ctkDICOMDatabase: a dictionary of instances, by UID, with their files and tags."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.isOpen = True
+
+    def fileForInstance(self, uid: str) -> str:  # noqa: N802
+        return self.files.get(uid, "")
+
+    def instanceValue(self, uid: str, tag: str) -> str:  # noqa: N802
+        return self.fileValue(self.files.get(uid, ""), tag)
+
+    def fileValue(self, path: str, tag: str) -> str:  # noqa: N802
+        from pydicom import dcmread
+
+        if not path:
+            return ""
+        group, element = tag.split(",")
+        found = dcmread(path, stop_before_pixels=True, force=True).get((int(group, 16), int(element, 16)))
+        return "" if found is None else str(found.value)
+
+
+class Application(QtCore.QObject):
+    """`slicer.app`, as far as the module speaks to it."""
+
+    startupCompleted = QtCore.Signal()  # noqa: N815
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layouts = LayoutManager()
+        self.majorVersion, self.minorVersion = 5, 12
+        self.applicationName = "Slicer"
+        self.temporaryPath = QtCore.QDir.tempPath()
+        self.slicerUserSettingsFilePath = ""
+
+    def layoutManager(self) -> LayoutManager:  # noqa: N802
+        return self._layouts
+
+    def applicationLogic(self) -> Any:  # noqa: N802
+        return self
+
+    def GetSliceLogic(self, node: Any) -> Any:  # noqa: N802
+        view = self._layouts.sliceWidget(node.GetSingletonTag())
+        return view.logic if view else None
+
+    def processEvents(self) -> None:  # noqa: N802
+        QtWidgets.QApplication.processEvents()
+
+    def testingEnabled(self) -> bool:  # noqa: N802
+        return False
+
+    def moduleManager(self) -> Any:  # noqa: N802
+        return self
+
+    def module(self, name: str) -> Any:
+        raise RuntimeError(f"no module {name}")
+
+    def connect(self, signature: str, slot: Any) -> bool:
+        return qt._connect(self, signature, slot)
+
+
+class _Colors:
+    """`slicer.modules.colors`, with the real logic."""
+
+    def logic(self) -> Any:
+        made = slicer.vtkSlicerColorLogic()
+        made.SetMRMLScene(slicer.mrmlScene)
+        return made
+
+
+def _module(name: str, **attributes: Any) -> types.ModuleType:
+    made = types.ModuleType(name)
+    vars(made).update(attributes)
+    sys.modules[name] = made
+    parent, _, last = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], last, made)
+    return made
+
+
+def install() -> None:
+    """Once in a process."""
+    slicer.app = Application()
+    slicer.mrmlScene = slicer.vtkMRMLScene()
+    slicer.dicomDatabase = DicomDatabase()
+    slicer.modules = types.SimpleNamespace(
+        colors=_Colors(), lowlightenhance=types.SimpleNamespace(path=str(MODULE), name="LowLightEnhance")
+    )
+    slicer.modules.__dict__["dicomPlugins"] = {}
+    slicer.app.module = lambda name: slicer.modules.lowlightenhance  # type: ignore[method-assign]
+    slicer.qMRMLWidget, slicer.qMRMLNodeComboBox = qmrml.qMRMLWidget, qmrml.qMRMLNodeComboBox
+    slicer.util.modulePath = lambda name: str(MODULE)
+    slicer.util.mainWindow = lambda: None
+    _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
+    _module(
+        "slicer.parameterNodeWrapper",
+        **{name: getattr(parameter_node, name) for name in ("parameterNodeWrapper", "WithinRange", "Choice", "Default")},
+    )
+    _module(
+        "slicer.ScriptedLoadableModule",
+        **{name: getattr(scripted_module, name) for name in scripted_module.__all__},
+        __all__=scripted_module.__all__,
+    )
+    assert ctk
+
+
+def new_scene() -> Any:
+    """An empty scene in the place of the old one, for one test."""
+    slicer.app.layoutManager().forget()
+    slicer.mrmlScene.Clear(True)
+    slicer.dicomDatabase = DicomDatabase()
+    qt.forget_deleted()
+    return slicer.mrmlScene
