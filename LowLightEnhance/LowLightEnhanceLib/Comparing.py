@@ -284,6 +284,6 @@ def _displayed(volume, number):
     lowest, width = display.GetWindowLevelMin(), max(display.GetWindow(), 1e-12)
     grey = (pixels.astype(np.float32) - np.float32(lowest)) * np.float32(255 / width)
     np.clip(grey, 0, 255, out=grey)
-    if display.GetColorNodeID() == Volumes.INVERTED:
+    if Volumes.isInverted(display):
         grey = 255 - grey
     return grey.astype(np.uint8)

@@ -18,7 +18,6 @@ SOURCE = "LowLightEnhance.Source"
 RANGES = ("automatic", "window", "type")
 """What is black and white: chosen by the kind of image; as the display's window says; the pixel type's whole range."""
 
-INVERTED = "vtkMRMLColorTableNodeInvertedGrey"
 
 
 @dataclass
@@ -90,10 +89,16 @@ def valueRange(picture, choice="automatic"):
     if found is None or not found[1] > found[0]:
         return None
     black, white = found
-    if display is not None and display.GetColorNodeID() == INVERTED:
+    if isInverted(display):
         # MONOCHROME1: the larger number is the darker one.
         black, white = white, black
     return float(black), float(white)
+
+
+def isInverted(display):
+    """Whether a display shows larger numbers darker, as Slicer does with MONOCHROME1."""
+    colours = display.GetColorNode() if display is not None else None
+    return colours is not None and colours.IsA("vtkMRMLColorTableNode") and colours.GetType() == colours.InvertedGrey
 
 
 def newTarget(picture):

@@ -60,12 +60,17 @@ class Worker:
 
     def whenReady(self, ready, failed):
         """Call `ready` once the worker has said hello, starting it if need be; `failed` with why it did not."""
-        if self.running and self.folder:
+        if self.running and self.folder and not self._cancelling:
             ready()
             return
         self._waiting.append((ready, failed))
         if not self.running:
             self._start()
+
+    @property
+    def _cancelling(self):
+        """Whether a job is still to end that was cancelled: it may take the process with it."""
+        return any(request.overdue is not None for request in self._requests.values())
 
     def request(self, kind, fields, answered, failed, progressed=None):
         """Send one request to the running worker and return its number; exactly one of the callbacks ends it."""
@@ -82,7 +87,7 @@ class Worker:
             return
         request.overdue = qt.QTimer()
         request.overdue.singleShot = True
-        request.overdue.connect("timeout()", self.kill)
+        request.overdue.connect("timeout()", self._killOverdue)
         request.overdue.start(PATIENCE)
         self._send({"type": "cancel", "id": f"cancel-{number}", "job": number})
 
@@ -91,6 +96,13 @@ class Worker:
         if self.running:
             ProcessTree.kill(self.processId)
             self._ended(cancelled())
+
+    def _killOverdue(self, *_unused):
+        """A job did not end when it was asked to. Who waits for the next one gets a new worker."""
+        waiting, self._waiting = self._waiting, []
+        self.kill()
+        for ready, failed in waiting:
+            self.whenReady(ready, failed)
 
     def stop(self):
         """End the worker for good, politely if it listens."""
@@ -248,6 +260,8 @@ class Worker:
                 request.failed(_problemOf(message))
             else:
                 request.answered(message)
+            if self.folder and not self._cancelling:
+                self._tellReady()
 
     def _greeted(self, message):
         version = str(message.get("version", ""))
@@ -270,6 +284,9 @@ class Worker:
                 model=message.get("model"), device=message.get("device"), engine=message.get("engine")
             )
         )
+        self._tellReady()
+
+    def _tellReady(self):
         waiting, self._waiting = self._waiting, []
         for ready, _failed in waiting:
             ready()

@@ -41,3 +41,40 @@ def scene(settings_folder: Path, tmp_path: Path):
     QtCore.QSettings().clear()
     slicer.app.slicerUserSettingsFilePath = str(tmp_path / "profile" / "Slicer.ini")
     return application.new_scene()
+
+
+@pytest.fixture
+def logic():
+    """The module's logic with a worker of its own, which is gone afterwards."""
+    import LowLightEnhance
+
+    made = LowLightEnhance.LowLightEnhanceLogic()
+    yield made
+    made.close()
+    assert not made.worker.running
+
+
+@pytest.fixture(scope="session")
+def shared_worker():
+    """One warm worker for all tests that do not harm it."""
+    from LowLightEnhanceLib.Worker import Worker
+
+    worker = Worker()
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture
+def warm_logic(shared_worker):
+    """The module's logic on the shared worker."""
+    import LowLightEnhance
+
+    made = LowLightEnhance.LowLightEnhanceLogic()
+    made.worker = shared_worker
+    shared_worker.log = lambda text: None
+    yield made
+    made.cancel()
+
+if os.environ.get("DEVWORKER"):
+    from LowLightEnhanceLib.Worker import Worker as _W
+    _W._defaultCommand = staticmethod(lambda: [sys.executable, os.environ["DEVWORKER"]])

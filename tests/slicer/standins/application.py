@@ -14,6 +14,7 @@ import qt
 import scripted_module
 import slicer
 import slicer.util
+import vtk
 from PySide6 import QtCore, QtWidgets
 from views import LayoutManager
 
@@ -91,6 +92,18 @@ class _Colors:
         return made
 
 
+class _Sequences:
+    """`slicer.modules.sequences`, with the real logic."""
+
+    def __init__(self) -> None:
+        self._logic = slicer.vtkSlicerSequencesLogic()
+
+    def logic(self) -> Any:
+        if self._logic.GetMRMLScene() is not slicer.mrmlScene:
+            self._logic.SetMRMLScene(slicer.mrmlScene)
+        return self._logic
+
+
 def _module(name: str, **attributes: Any) -> types.ModuleType:
     made = types.ModuleType(name)
     vars(made).update(attributes)
@@ -107,9 +120,10 @@ def install() -> None:
     slicer.mrmlScene = slicer.vtkMRMLScene()
     slicer.dicomDatabase = DicomDatabase()
     slicer.modules = types.SimpleNamespace(
-        colors=_Colors(), lowlightenhance=types.SimpleNamespace(path=str(MODULE), name="LowLightEnhance")
+        colors=_Colors(),
+        sequences=_Sequences(),
+        lowlightenhance=types.SimpleNamespace(path=str(MODULE), name="LowLightEnhance"),
     )
-    slicer.modules.__dict__["dicomPlugins"] = {}
     slicer.app.module = lambda name: slicer.modules.lowlightenhance  # type: ignore[method-assign]
     slicer.qMRMLWidget, slicer.qMRMLNodeComboBox = qmrml.qMRMLWidget, qmrml.qMRMLNodeComboBox
     slicer.util.modulePath = lambda name: str(MODULE)
@@ -127,10 +141,25 @@ def install() -> None:
     assert ctk
 
 
+_observers: list[int] = []
+
+
 def new_scene() -> Any:
     """An empty scene in the place of the old one, for one test."""
     slicer.app.layoutManager().forget()
+    if _observers:
+        slicer.mrmlScene.RemoveObserver(_observers.pop())
     slicer.mrmlScene.Clear(True)
+    slicer.modules.sequences.logic()
+    _observers.append(slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, _to_subject_hierarchy))
     slicer.dicomDatabase = DicomDatabase()
     qt.forget_deleted()
     return slicer.mrmlScene
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _to_subject_hierarchy(scene: Any, event: Any, node: Any) -> None:
+    """What Slicer's subject hierarchy plug-ins do: each volume and sequence that is added gets an item."""
+    if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSequenceNode"):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

@@ -52,6 +52,8 @@ def as_in_pythonqt(original: type) -> type:
         "disconnect": _disconnect,
         "className": lambda self: self.metaObject().className(),
     }
+    if hasattr(original, "exec"):
+        attributes["exec_"] = lambda self, *arguments: self.exec(*arguments)
     return type(original.__name__, (original,), attributes)
 
 
