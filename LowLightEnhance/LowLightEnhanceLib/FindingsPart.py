@@ -7,6 +7,8 @@ from . import Findings
 
 _REST = 700
 """Milliseconds that the sliders rest before the image is measured anew."""
+_HEADER = 24
+"""Height of the titles of the columns, in pixels."""
 
 
 class FindingsPart:
@@ -19,6 +21,7 @@ class FindingsPart:
         table.setHorizontalHeaderLabels([_("Damage"), _("Before"), _("After")])
         table.verticalHeader().hide()
         header = table.horizontalHeader()
+        header.setFixedHeight(_HEADER)
         header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
         header.setSectionResizeMode(2, qt.QHeaderView.Stretch)
@@ -78,4 +81,4 @@ class FindingsPart:
                 table.setItem(row, column, item)
         table.resizeRowsToContents()
         inRows = sum(table.rowHeight(row) for row in range(len(rows)))
-        table.setFixedHeight(inRows + table.horizontalHeader().height + 6)
+        table.setFixedHeight(inRows + _HEADER + 6)

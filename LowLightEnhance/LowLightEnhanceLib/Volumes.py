@@ -98,7 +98,7 @@ def valueRange(picture, choice="automatic"):
 def isInverted(display):
     """Whether a display shows larger numbers darker, as Slicer does with MONOCHROME1."""
     colours = display.GetColorNode() if display is not None else None
-    return colours is not None and colours.IsA("vtkMRMLColorTableNode") and colours.GetType() == colours.InvertedGrey
+    return colours is not None and colours.GetTypeAsString() == "InvertedGrey"
 
 
 def newTarget(picture):

@@ -75,6 +75,23 @@ def warm_logic(shared_worker):
     yield made
     made.cancel()
 
-if os.environ.get("DEVWORKER"):
-    from LowLightEnhanceLib.Worker import Worker as _W
-    _W._defaultCommand = staticmethod(lambda: [sys.executable, os.environ["DEVWORKER"]])
+
+@pytest.fixture
+def module(shared_worker, qtbot):
+    """The module's panel as Slicer shows it, beside its views, on the shared worker."""
+    import LowLightEnhance
+    from slicer_window import Window
+
+    shared_worker.log = lambda text: None
+    widget = LowLightEnhance.LowLightEnhanceWidget()
+    widget.logic.worker = shared_worker
+    shared_worker.log = widget.panel.log
+    window = Window(widget)
+    window.show()
+    qtbot.waitExposed(window)
+    yield window
+    widget.logic.cancel()
+    qtbot.waitUntil(lambda: not widget.logic.busy, timeout=5_000)
+    widget.logic.worker = type(shared_worker)()
+    widget.cleanup()
+    window.close()

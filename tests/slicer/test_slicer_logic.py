@@ -86,7 +86,7 @@ def test_inverted_grey_is_judged_as_it_is_displayed(warm_logic, dark):
     source = added(255 - dark[None, ..., 1])
     source.CreateDefaultDisplayNodes()
     inverted = slicer.vtkMRMLColorTableNode()
-    inverted.SetTypeToInvertedGrey()
+    inverted.SetTypeToInvGrey()
     inverted = slicer.mrmlScene.AddNode(inverted)
     source.GetDisplayNode().SetAndObserveColorNodeID(inverted.GetID())
     assert Volumes.valueRange(Volumes.pictureOf(source)) == (255.0, 0.0)

@@ -14,6 +14,11 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from vtk.util.numpy_support import vtk_to_numpy
 
 _TITLE = 22
+_ONE_VIEW = (
+    '<layout type="horizontal"><item><view class="vtkMRMLSliceNode" singletontag="Red">'
+    '<property name="viewlabel" action="default">R</property></view></item></layout>'
+)
+"""In the place of Slicer's conventional layout, whose 3D view needs a graphics card."""
 
 
 class SliceView(QtWidgets.QWidget):
@@ -110,7 +115,7 @@ class LayoutManager(QtCore.QObject):
     def GetLayoutNode(self) -> Any:  # noqa: N802
         if self._node is None or self._node.GetScene() is not slicer.mrmlScene:
             self._node = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
-            self._node.AddLayoutDescription(1, "<layout/>")
+            self._node.AddLayoutDescription(1, _ONE_VIEW)
             self._node.SetViewArrangement(1)
         return self._node
 
@@ -138,6 +143,12 @@ class LayoutManager(QtCore.QObject):
     def sliceViewNames(self) -> list[str]:  # noqa: N802
         shown = re.findall(r'singletontag="(\w+)"', self.GetLayoutNode().GetLayoutDescription(self.layout) or "")
         return [name for name in shown if name in self._views]
+
+    def mrmlSliceLogics(self) -> Any:  # noqa: N802
+        logics = vtk.vtkCollection()
+        for name in self.sliceViewNames():
+            logics.AddItem(self._views[name].logic)
+        return logics
 
     def sliceWidget(self, name: str) -> SliceView | None:  # noqa: N802
         return self._views.get(name)
