@@ -64,15 +64,17 @@ class Batch:
             self._finished(self.summary)
             return
         node = self._nodes[self._index]
-        self._name = node.GetName() or ""
+        self._name, self._share = node.GetName() or "", 0.0
         try:
             self._logic.enhanceAsync(node, self._done, self._failed, self._tell, **self._wishesFor(node))
         except Problem as problem:
             self._failed(problem)
 
-    def _tell(self, _phase, done, total):
-        share = done / total if total else 0.0
-        self._progressed((self._index + share) / len(self._nodes), self._name)
+    def _tell(self, phase, done, total):
+        # Only the network's part takes time; a bar that goes back would puzzle.
+        if phase == "enhancing" and total:
+            self._share = max(self._share, done / total)
+        self._progressed((self._index + self._share) / len(self._nodes), self._name)
 
     def _done(self, enhancement):
         if enhancement.output is None:

@@ -23,7 +23,7 @@ class Blending:
 
     def __init__(self, worker, enhancement, failed, shown=lambda: None):
         self._worker, self._enhancement, self._failed, self._shown = worker, enhancement, failed, shown
-        self._wanted, self._busy = None, False
+        self._wanted, self._busy, self._steps = None, False, None
 
     @property
     def busy(self):
@@ -55,7 +55,7 @@ class Blending:
         if slicer.mrmlScene.GetNodeByID(output.node.GetID() or "") is not output.node:
             self._done()
             return
-        Steps(_into(path, output, number), lambda: self._done(output, number), self._failedToTake)
+        self._steps = Steps(_into(path, output, number), lambda: self._done(output, number), self._failedToTake)
 
     def _done(self, output=None, number=None):
         self._busy = False

@@ -41,7 +41,7 @@ class Installer:
         process.setProcessChannelMode(qt.QProcess.MergedChannels)
         process.connect("readyReadStandardOutput()", lambda *_unused: self._read())
         process.connect("finished(int,QProcess::ExitStatus)", lambda code, *_unused: self._ended(code))
-        process.connect("errorOccurred(QProcess::ProcessError)", lambda *_unused: self._notStarted())
+        process.connect("errorOccurred(QProcess::ProcessError)", lambda error, *_unused: self._failedToStart(error))
         process.start(Environment.pythonProgram(), command(self._staging, wheels))
 
     def cancel(self):
@@ -90,8 +90,8 @@ class Installer:
         self._over = True
         self._finished()
 
-    def _notStarted(self):
-        if not self._over and self._process.state() == qt.QProcess.NotRunning:
+    def _failedToStart(self, error):
+        if error == qt.QProcess.FailedToStart:
             self._fail(Problem("not-installed", _("Python could not be started: {reason}.").format(
                 reason=self._process.errorString()), _("Choose another Python under Settings.")))
 

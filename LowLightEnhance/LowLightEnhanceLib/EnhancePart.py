@@ -47,6 +47,7 @@ class EnhancePart:
         ui.resetButton.connect("clicked()", self.reset)
         for slider in (ui.brightnessSlider, ui.denoiseSlider):
             slider.connect("valueChanged(double)", self._moved)
+        self.idle()
         self._settled = qt.QTimer()
         self._settled.singleShot = True
         self._settled.interval = _SETTLE
@@ -61,7 +62,7 @@ class EnhancePart:
         ui.sampleButton.enabled = not busy
         enhancement = self._panel.enhancement
         if enhancement is not None:
-            hint = _("Acts on “{name}”.").format(name=enhancement.output.node.GetName())
+            hint = _("Acts on the enhanced image.")
         elif self._chosen:
             hint = _("Used for the next enhancement.")
         else:

@@ -12,34 +12,32 @@ SEVERITIES = {
 _COLOURS = {"none": "#3d8b4f", "weak": "#8a7a1f", "moderate": "#c06a14", "strong": "#b5322b", "unknown": "#707070"}
 
 
-def _percent(value):
-    return _("{value:.1f} % of range").format(value=100 * value)
-
-
 _ROWS = (
-    ("exposure", _("Under-exposure"), "mean", lambda value: _("mean {value:.0f} % of white").format(value=100 * value)),
-    ("noise", _("Noise"), "noise_sigma", _percent),
-    ("impulses", _("Salt and pepper"), "impulse_ratio", lambda value: _("{value:.2f} % of pixels").format(value=100 * value)),
-    ("blur", _("Blur"), "blur_width", lambda value: _("{value:.1f} pixels").format(value=value)),
-    ("jpeg", _("JPEG damage"), "jpeg_quality", lambda value: _("quality {value:.0f}").format(value=value)),
+    # What, its title, the number that measures it, its factor, in short, and in words.
+    ("exposure", _("Under-exposure"), "mean", 100, "{value:.0f} %", _("The mean is {value:.0f} % of white.")),
+    ("noise", _("Noise"), "noise_sigma", 100, "{value:.1f} %", _("Its spread is {value:.1f} % of black to white.")),
+    ("impulses", _("Salt and pepper"), "impulse_ratio", 100, "{value:.2f} %", _("{value:.2f} % of the pixels are specks.")),
+    ("blur", _("Blur"), "blur_width", 1, _("{value:.1f} px"), _("Edges are blurred over {value:.1f} pixels.")),
+    ("jpeg", _("JPEG damage"), "jpeg_quality", 1, _("quality {value:.0f}"), _("It was compressed at about quality {value:.0f}.")),
 )
 
 
 def rows(before, after):
-    """Rows for the table: [(what, before, after)], the last two as (text, colour); `after` None: nothing was changed."""
-    found = []
-    for name, title, number, words in _ROWS:
-        found.append((title, *(_cell(numbers, name, number, words) for numbers in (before, after))))
-    return found
+    """Rows for the table: [(what, before, after)], the last two as (text, colour, explanation); None: nothing is known."""
+    return [(row[1], *(_cell(numbers, *row) for numbers in (before, after))) for row in _ROWS]
 
 
-def _cell(numbers, name, number, words):
+def _cell(numbers, name, title, number, factor, short, words):
     if numbers is None:
-        return "–", _COLOURS["unknown"]
+        return "–", _COLOURS["unknown"], ""
     severity = numbers.get("severities", {}).get(name, "unknown")
+    text, colour = SEVERITIES.get(severity, severity), _COLOURS.get(severity, _COLOURS["unknown"])
     value = numbers.get(number)
-    text = SEVERITIES.get(severity, severity)
+    if value is None:
+        reason = numbers.get("not_measurable", {}).get(number, "")
+        return text, colour, f"{title}: {reason}" if reason else ""
+    bound = "≥ " if number in numbers.get("lower_bounds", []) else ""
     # Of what is not there, the number would only puzzle; exposure is worth knowing always.
-    if value is not None and (severity not in ("none", "unknown") or name == "exposure"):
-        text = f"{text} ({words(value)})"
-    return text, _COLOURS.get(severity, _COLOURS["unknown"])
+    if severity not in ("none", "unknown") or name == "exposure":
+        text = f"{text} ({bound}{short.format(value=factor * value)})"
+    return text, colour, f"{title}: {bound}{words.format(value=factor * value)}"

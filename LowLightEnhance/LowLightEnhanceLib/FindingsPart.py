@@ -72,10 +72,10 @@ class FindingsPart:
         rows = Findings.rows(before, after)
         table.setRowCount(len(rows))
         for row, (title, *cells) in enumerate(rows):
-            for column, (text, colour) in enumerate(((title, None), *cells)):
+            for column, (text, colour, explanation) in enumerate(((title, None, ""), *cells)):
                 item = qt.QTableWidgetItem(text)
                 item.setFlags(qt.Qt.ItemIsEnabled)
-                item.setToolTip(text)
+                item.setToolTip(explanation or text)
                 if colour:
                     item.setForeground(qt.QBrush(qt.QColor(colour)))
                 table.setItem(row, column, item)

@@ -81,6 +81,7 @@ class Panel:
         self.compare.close()
         self.logic.close()
         self.disconnectParameters()
+        self.ui.inputSelector.setMRMLScene(None)
 
     # What the parts share
 

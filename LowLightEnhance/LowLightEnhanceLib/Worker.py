@@ -134,7 +134,7 @@ class Worker:
         process.connect("readyReadStandardOutput()", lambda *_unused: self._read(process))
         process.connect("readyReadStandardError()", lambda *_unused: self._readErrors(process))
         process.connect("finished(int,QProcess::ExitStatus)", lambda *_unused: self._finished(process))
-        process.connect("errorOccurred(QProcess::ProcessError)", lambda *_unused: self._notStarted(process))
+        process.connect("errorOccurred(QProcess::ProcessError)", lambda error, *_unused: self._failedToStart(process, error))
         self.log(_("Starting the enhancer…"))
         self._started = qt.QTimer()
         self._started.singleShot = True
@@ -153,8 +153,9 @@ class Worker:
             )
         return [Environment.pythonProgram(), "-m", "lowlight", "worker", "--bundle", str(bundle)]
 
-    def _notStarted(self, process):
-        if process is self._process and process.state() == qt.QProcess.NotRunning and not self.processId:
+    def _failedToStart(self, process, error):
+        # Of all other errors, `finished` tells.
+        if process is self._process and error == qt.QProcess.FailedToStart:
             self._ended(
                 Problem(
                     "not-installed",

@@ -26,6 +26,7 @@ class DicomDatabase:
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
+        self.imported: list[tuple[str, int]] = []
         self.isOpen = True
 
     def fileForInstance(self, uid: str) -> str:  # noqa: N802
@@ -138,7 +139,13 @@ def install() -> None:
         **{name: getattr(scripted_module, name) for name in scripted_module.__all__},
         __all__=scripted_module.__all__,
     )
+    _module("DICOMLib", DICOMUtils=types.SimpleNamespace(importDicom=_import))
     assert ctk
+
+
+def _import(folder: str, database: DicomDatabase, copyFiles: bool = False) -> bool:  # noqa: N803
+    database.imported.append((folder, sum(path.is_file() for path in Path(folder).rglob("*"))))
+    return True
 
 
 _observers: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import shiboken6
 import slicer
 from PySide6 import QtCore, QtWidgets
 from qt import as_in_pythonqt
@@ -65,6 +66,8 @@ class _NodeComboBox(QtWidgets.QComboBox):
             self.currentNodeChanged.emit(node)
 
     def _refresh(self, *_: Any) -> None:
+        if not shiboken6.isValid(self):
+            return
         kept = self.itemData(self.currentIndex)
         blocked = self.blockSignals(True)
         self.clear()
