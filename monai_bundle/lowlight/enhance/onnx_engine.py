@@ -34,6 +34,9 @@ MODEL_FILE = Path("models/model.onnx")
 WEIGHTS_KEY, NETWORK_KEY, STRIDE_KEY = "weights_sha256", "network_def", "stride"
 """What the file's metadata say of the network that it was exported from."""
 
+NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
+"""What ONNX Runtime says, on Linux, Windows and for its own pool, when there is not enough."""
+
 INFERER = "lowlight.enhance.inferer.DualPathInferer"
 """The inferer whose tiles this engine can do as well."""
 
@@ -109,7 +112,8 @@ class OnnxEngine:
     def _decide(self, frame: NDArray[np.float32], watch: Watch) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
         options = _run_options()
-        if not self.tiling.keeps_whole(*frame.shape[-2:]):
+        holds_memory = self.session.get_session_options().enable_cpu_mem_arena
+        if holds_memory and not self.tiling.keeps_whole(*frame.shape[-2:]):
             # What the whole frame took must be given back before its tiles take theirs.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         inputs = {"image": frame, "tone_only": np.array(True)}
@@ -148,7 +152,7 @@ class OnnxEngine:
                 return self.session.run(outputs, inputs, options)
             except Exception as error:
                 # ONNX Runtime has no exception of its own for it.
-                if "alloc" in str(error):
+                if any(words in str(error) for words in NO_MEMORY):
                     raise MemoryError from error
                 raise
 

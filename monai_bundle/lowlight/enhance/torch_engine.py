@@ -15,6 +15,9 @@ from lowlight.errors import BundleError
 from lowlight.imaging.libraries import one_line
 from lowlight.model.network import DualPathNet
 
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+"""What torch says, on GPUs, on processors, and on processors under Windows, when there is not enough."""
+
 
 class TorchEngine:
     """Runs `DualPathNet` itself.
@@ -66,7 +69,7 @@ class TorchEngine:
         try:
             return self._predict(torch.from_numpy(display), watch)
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            if any(words in str(error) for words in NO_MEMORY):
                 raise MemoryError from error
             raise
         finally:

@@ -115,7 +115,7 @@ class _Export:
             for done, item in enumerate(items):
                 self.job.tell("writing", done, len(items))
                 # A colour image has its own black and white.
-                image = self._read(item, (low, high) if enhanced.results[0].source.ndim < 3 + enhanced.stack else None)
+                image = self._read(item, (low, high) if enhanced.grey else None)
                 if image is None:
                     continue
                 found = slices.find(image)
@@ -158,7 +158,8 @@ class _Export:
                 done += len(group) - len(read)
 
     def _enhance(self, enhancer: Enhancer, part: Sequence[tuple[Found, MedicalImage]], done: int, count: int) -> None:
-        self.job.slices = (done, count)
+        # Files that are done one by one are counted; of frames that are done together each is told.
+        self.job.slices = (done, count) if len(part) == 1 < count else None
         try:
             image = joined([image for _, image in part]) if len(part) > 1 else part[0][1]
             result = enhancer(

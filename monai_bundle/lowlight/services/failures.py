@@ -6,7 +6,7 @@ import errno
 import logging
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lowlight.errors import (
     BundleError,
@@ -19,6 +19,23 @@ from lowlight.errors import (
 
 logger = logging.getLogger(__name__)
 
+Kind = Literal[
+    "bad-request",
+    "not-an-image",
+    "out-of-memory",
+    "no-space",
+    "cancelled",
+    "superseded",
+    "no-result",
+    "mismatch",
+    "unreadable",
+    "not-written",
+    "missing-dependency",
+    "incompatible",
+    "internal",
+]
+"""What docs/worker.md explains one by one."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -26,11 +43,11 @@ class Failure(Exception):  # noqa: N818  (an answer of the protocol, of type "er
     """The final answer to a request that cannot be done.
 
     Args:
-        kind: one of those in docs/worker.md. message: what is wrong, a sentence for people. remedy: what to do.
+        kind: for programs. message: what is wrong, a sentence for people. remedy: what to do.
         details: further fields of the answer.
     """
 
-    def __init__(self, kind: str, message: str, remedy: str = "", **details: Any) -> None:
+    def __init__(self, kind: Kind, message: str, remedy: str = "", **details: Any) -> None:
         super().__init__(message)
         self.kind, self.message, self.remedy, self.details = kind, message, remedy, details
 
@@ -71,7 +88,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, InputError):
         return Failure("unreadable", _sentence(f"{error.source}: {error.fault}"), _sentence(error.remedy))
     if isinstance(error, (DependencyError, BundleError)):
-        kind = "missing-dependency" if isinstance(error, DependencyError) else "incompatible"
+        kind: Kind = "missing-dependency" if isinstance(error, DependencyError) else "incompatible"
         # Their messages end in the way out.
         message, _, remedy = str(error).rpartition("; ")
         return Failure(kind, _sentence(message or remedy), _sentence(remedy if message else ""))

@@ -44,6 +44,11 @@ class Enhanced:
         return self.stack and not self.results[0].frames
 
     @property
+    def grey(self) -> bool:
+        """Whether its slices are (H, W), not (H, W, 3)."""
+        return self.results[0].source.ndim == (3 if self.results[0].frames else 2)
+
+    @property
     def image(self) -> NDArray[Any]:
         """In shape and type of the array that was given."""
         return self._joined([result.image for result in self.results])

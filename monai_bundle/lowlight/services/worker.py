@@ -30,6 +30,12 @@ from lowlight.services.requests import Request
 PROTOCOL = 1
 MODALITIES = ("xray", "dermatology", "endoscopy", "ultrasound", "fundus")
 
+JOBS = ("enhance", "report", "export", "devices")
+"""Requests that are done one at a time."""
+
+QUICK = ("blend", "maps", "forget")
+"""Requests that do not wait for jobs."""
+
 _GRACE = 0.7  # seconds that a job has to stop in before the process ends all the same
 
 logger = logging.getLogger(__name__)
@@ -52,9 +58,9 @@ def run_worker(
     try:
         folder = PrivateFolder(temporary)
         try:
-            worker = Worker(channel, folder, Engines(bundle, engine, device))
-            when_parent_dies(lambda: _end(folder, 0))
-            worker.serve()
+            # Before the seconds of loading: a parent that dies meanwhile must not go unnoticed.
+            when_parent_dies(lambda: _end(folder))
+            Worker(channel, folder, Engines(bundle, engine, device)).serve()
         finally:
             folder.remove()
     except (KeyboardInterrupt, BrokenPipeError):
@@ -76,26 +82,23 @@ class Worker:
     def __init__(self, channel: Channel, folder: PrivateFolder, engines: Engines) -> None:
         self.channel, self.folder, self.engines = channel, folder, engines
         self.shelf = Shelf()
-        self._jobs: dict[str, Callable[[Job], dict[str, Any]]] = {
+        self._ways: dict[str, Callable[[Job], dict[str, Any]]] = {
             "enhance": lambda job: enhance(job, engines, folder, self.shelf),
             "report": self._report,
             "export": lambda job: export(job, engines, self.shelf),
             "devices": self._devices,
-        }
-        self._quick: dict[str, Callable[[Job], dict[str, Any]]] = {
             "blend": self._blend,
             "maps": self._maps,
             "forget": self._forget,
         }
-        self._lane = Lane("jobs", lambda job: self._do(job, self._jobs))
-        self._quick_lane = Lane("quick", lambda job: self._do(job, self._quick))
+        self._lane, self._quick_lane = Lane("jobs", self._do), Lane("quick", self._do)
 
     def serve(self) -> None:
         """Answer requests until "quit", or until nobody can send any more."""
         signal.signal(signal.SIGTERM, _raise_interrupt)
         for lane in (self._lane, self._quick_lane):
             lane.start()
-        self._send({**self._hello(), "id": None})
+        self._send({"type": "hello", "id": None, **self._hello()})
         bye = None
         try:
             for line in self.channel.lines():
@@ -120,12 +123,12 @@ class Worker:
             return request
         try:
             if request.type == "hello":
-                self._send({**self._greet(request), "id": request.id})
+                self._send({"type": "hello", "id": request.id, **self._greet(request)})
             elif request.type == "cancel":
                 self._send({**self._cancel(request), "id": request.id})
-            elif request.type in self._jobs:
+            elif request.type in JOBS:
                 self._lane.put(Job(request, self._send))
-            elif request.type in self._quick:
+            elif request.type in QUICK:
                 self._put_quick(request)
             else:
                 raise bad_request(f'There is no request "{request.type[:40]}" in protocol {PROTOCOL}.')
@@ -144,11 +147,11 @@ class Worker:
                 self._send({"id": job.request.id, **failure.fields()})
         self._quick_lane.put(Job(request, self._send))
 
-    def _do(self, job: Job, ways: dict[str, Callable[[Job], dict[str, Any]]]) -> None:
+    def _do(self, job: Job) -> None:
         """Do one job and send its one answer, whatever happens."""
         try:
             job.begin()
-            answer = ways[job.request.type](job)
+            answer = self._ways[job.request.type](job)
         except Exception as error:
             answer = failure_of(error).fields()
         self._send({**answer, "id": job.request.id})
@@ -164,7 +167,6 @@ class Worker:
         devices, complete = known_devices()
         engines = self.engines
         return {
-            "type": "hello",
             "protocol": PROTOCOL,
             "version": lowlight.__version__,
             "model": engines.model.name,
@@ -299,11 +301,11 @@ def _send_or_leave(channel: Channel, fields: dict[str, Any]) -> None:
         logger.debug("nobody receives")
 
 
-def _end(folder: PrivateFolder, code: int) -> NoReturn:
+def _end(folder: PrivateFolder) -> NoReturn:
     """From any thread, whatever the others are at."""
     folder.remove()
     isolation.interrupt()
-    _exit(code)
+    _exit(0)
 
 
 def _exit(code: int) -> NoReturn:
