@@ -18,7 +18,7 @@ _ROWS = (
     ("noise", _("Noise"), "noise_sigma", 100, "{value:.1f} %", _("Its spread is {value:.1f} % of black to white.")),
     ("impulses", _("Salt and pepper"), "impulse_ratio", 100, "{value:.2f} %", _("{value:.2f} % of the pixels are specks.")),
     ("blur", _("Blur"), "blur_width", 1, _("{value:.1f} px"), _("Edges are blurred over {value:.1f} pixels.")),
-    ("jpeg", _("JPEG damage"), "jpeg_quality", 1, _("quality {value:.0f}"), _("It was compressed at about quality {value:.0f}.")),
+    ("jpeg", _("JPEG damage"), "jpeg_quality", 1, _("Q {value:.0f}"), _("It was compressed at about quality {value:.0f}.")),
 )
 
 

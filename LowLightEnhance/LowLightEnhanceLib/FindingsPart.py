@@ -47,6 +47,11 @@ class FindingsPart:
         """The result has changed: measure it once the sliders rest."""
         self._timer.start()
 
+    def stop(self):
+        """The panel closes: whatever still comes is of no interest."""
+        self._timer.stop()
+        self._asked += 1
+
     def _ask(self, *_unused):
         enhancement = self._panel.enhancement
         if enhancement is None or self._panel.logic.busy:

@@ -78,6 +78,7 @@ class Panel:
         """End the worker and give the views back."""
         for tag in self._observers:
             slicer.mrmlScene.RemoveObserver(tag)
+        self.findings.stop()
         self.compare.close()
         self.logic.close()
         self.disconnectParameters()

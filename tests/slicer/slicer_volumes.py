@@ -19,6 +19,10 @@ def added(array: np.ndarray, name: str = "image", ijk_to_ras: np.ndarray | None 
     made = slicer.util.addVolumeFromArray(
         array, matrix, name, "vtkMRMLVectorVolumeNode" if colour else "vtkMRMLScalarVolumeNode"
     )
+    if array.dtype == np.uint8:
+        # As a camera's picture is shown, not stretched to what is in it.
+        made.GetDisplayNode().SetAutoWindowLevel(False)
+        made.GetDisplayNode().SetWindowLevelMinMax(0, 255)
     return made
 
 
@@ -33,6 +37,10 @@ def sequence_of(frames: np.ndarray, name: str = "film"):
     browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
     browser.AddSynchronizedSequenceNode(sequence)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    shown = browser.GetProxyNode(sequence)
+    shown.CreateDefaultDisplayNodes()
+    shown.GetDisplayNode().SetAutoWindowLevel(False)
+    shown.GetDisplayNode().SetWindowLevelMinMax(0, 255)
     return sequence
 
 

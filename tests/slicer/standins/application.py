@@ -85,12 +85,17 @@ class Application(QtCore.QObject):
 
 
 class _Colors:
-    """`slicer.modules.colors`, with the real logic."""
+    """`slicer.modules.colors`, with the real logic, which adds Slicer's own colour tables to the scene."""
+
+    def __init__(self) -> None:
+        self._logic = slicer.vtkSlicerColorLogic()
 
     def logic(self) -> Any:
-        made = slicer.vtkSlicerColorLogic()
-        made.SetMRMLScene(slicer.mrmlScene)
-        return made
+        return self._logic
+
+    def begin(self) -> None:
+        self._logic.SetMRMLScene(None)
+        self._logic.SetMRMLScene(slicer.mrmlScene)
 
 
 class _Sequences:
@@ -158,6 +163,7 @@ def new_scene() -> Any:
         slicer.mrmlScene.RemoveObserver(_observers.pop())
     slicer.mrmlScene.Clear(True)
     slicer.modules.sequences.logic()
+    slicer.modules.colors.begin()
     _observers.append(slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, _to_subject_hierarchy))
     slicer.dicomDatabase = DicomDatabase()
     qt.forget_deleted()
