@@ -46,7 +46,7 @@ class Worker:
         self._command = command
         self._process, self._temporary, self._started = None, None, None
         self._waiting, self._requests, self._next = [], {}, 1
-        self._buffer, self._errors = b"", ""
+        self._buffer, self._errors, self._stopping = b"", "", False
 
     @property
     def running(self):
@@ -108,7 +108,7 @@ class Worker:
         """End the worker for good, politely if it listens."""
         if not self.running:
             return
-        process = self._process
+        process, self._stopping = self._process, True
         self._send({"type": "quit", "id": "quit"})
         process.closeWriteChannel()
         if not process.waitForFinished(1000) and self.running:
@@ -128,7 +128,7 @@ class Worker:
             qt.QTimer.singleShot(0, lambda: self._refuse(problem))
             return
         self.generation += 1
-        self._buffer, self._errors, self.folder = b"", "", None
+        self._buffer, self._errors, self.folder, self._stopping = b"", "", None, False
         process = self._process = qt.QProcess()
         process.setProcessEnvironment(Environment.workerEnvironment())
         process.connect("readyReadStandardOutput()", lambda *_unused: self._read(process))
@@ -173,6 +173,8 @@ class Worker:
             self._ended(self._whyEnded())
 
     def _whyEnded(self):
+        if self._stopping:
+            return cancelled()
         lacking = re.search(r"No module named '?([\w.]+)", self._errors)
         if lacking and not self.folder:
             return Problem(

@@ -92,6 +92,7 @@ def module(shared_worker, qtbot):
     yield window
     widget.logic.cancel()
     qtbot.waitUntil(lambda: not widget.logic.busy, timeout=5_000)
+    shared_worker.log = lambda text: None
     widget.logic.worker = type(shared_worker)()
     widget.cleanup()
     window.close()
