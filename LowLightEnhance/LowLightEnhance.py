@@ -4,7 +4,7 @@ In a script or the Python console:
 
     import LowLightEnhance
     logic = LowLightEnhance.LowLightEnhanceLogic()
-    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)     # waits; the new volume, or None if it needs nothing
+    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)    # waits; None if the image needs nothing
 
     job = logic.enhanceAsync(                                          # returns at once
         volumeNode,
@@ -37,7 +37,8 @@ class LowLightEnhance(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = [_("The LowLightEnhance developers")]
         parent.helpText = _(
-            "Makes dark, noisy, blurred or JPEG-damaged images readable, beside the original, and shows what was changed. "
+            "Makes dark, noisy, blurred or JPEG-damaged images readable, beside the original, "
+            "and shows what was changed. "
             "Research software, not a medical device. "
             '<a href="https://github.com/LowLightEnhance/LowLightEnhance/blob/main/LowLightEnhance/README.md">Tutorial</a>.'
         )

@@ -34,7 +34,7 @@ class Batch:
     """Runs in the background; one image's fault costs that image alone.
 
     Args:
-        logic: an EnhancingLogic. nodes: what to enhance. wishesFor: called with a node, gives its wishes as a dictionary.
+        logic: an EnhancingLogic. nodes: what to enhance. wishesFor: called with a node, gives its wishes.
         progressed: called with (share done in [0, 1], name of the present image).
         finished: called once with the `Summary`.
     """

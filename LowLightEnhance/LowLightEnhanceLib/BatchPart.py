@@ -47,9 +47,7 @@ class BatchPart:
             return
         self._ui.batchSummary.clear()
         self._ui.batchProgress.maximum = 1000
-        self._batch = Batch(
-            self._panel.logic, nodes, self._panel.enhance.wishesFor, self._progress, self._finished
-        )
+        self._batch = Batch(self._panel.logic, nodes, self._panel.enhance.wishesFor, self._progress, self._finished)
         self._batch.start()
         self._panel.refresh()
 

@@ -100,7 +100,10 @@ class ComparePart:
             return
 
         def shown(node):
-            if enhancement is self._panel.enhancement and self._ui.mapBox.itemData(self._ui.mapBox.currentIndex) == kind:
+            if (
+                enhancement is self._panel.enhancement
+                and self._ui.mapBox.itemData(self._ui.mapBox.currentIndex) == kind
+            ):
                 self.comparison.showMap(node, self._ui.opacitySlider.value / 100)
                 self._showLegend(kind, node)
 

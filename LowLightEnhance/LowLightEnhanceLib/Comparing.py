@@ -156,8 +156,8 @@ class Comparison:
 class Wipe:
     """Original on one side of a border, result on the other, both as their windows show them.
 
-    The two have windows of their own, and one volume can have but one: so this is a third, hidden volume that holds what
-    is displayed, 0 to 255. Only the slice that is looked at is drawn, so that a large stack costs no more than an image.
+    The two have windows of their own, and one volume can have but one: so this is a third, hidden volume that holds
+    what is displayed, 0 to 255. Only the slice that is looked at is drawn: a stack costs no more than an image.
     """
 
     def __init__(self, enhancement, share=0.5):

@@ -46,10 +46,13 @@ class Installer:
 
     def cancel(self):
         """Stop at once; what was installed before stays as it was."""
-        if not self._over:
-            ProcessTree.kill(self._process.processId())
-            self._process.waitForFinished(1000)
-            self._fail(cancelled())
+        if self._over:
+            return
+        self._over = True
+        ProcessTree.kill(self._process.processId())
+        self._process.waitForFinished(1000)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._failed(cancelled())
 
     def _read(self):
         self._buffer += bytes(self._process.readAllStandardOutput().data()).decode("utf-8", "replace")
@@ -92,8 +95,13 @@ class Installer:
 
     def _failedToStart(self, error):
         if error == qt.QProcess.FailedToStart:
-            self._fail(Problem("not-installed", _("Python could not be started: {reason}.").format(
-                reason=self._process.errorString()), _("Choose another Python under Settings.")))
+            self._fail(
+                Problem(
+                    "not-installed",
+                    _("Python could not be started: {reason}.").format(reason=self._process.errorString()),
+                    _("Choose another Python under Settings."),
+                )
+            )
 
     def _fail(self, problem):
         if self._over:
@@ -138,7 +146,10 @@ def installIntoSlicer():
     with tempfile.TemporaryDirectory(prefix="lowlight-install-") as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text(held, encoding="utf-8")
-        wanted = [f"{name}>={lowest}" + (f",<{below}" if below else "") for name, lowest, below, _size in Environment.requirements()]
+        wanted = [
+            f"{name}>={lowest}" + (f",<{below}" if below else "")
+            for name, lowest, below, _size in Environment.requirements()
+        ]
         slicer.util.pip_install(["-c", str(constraints), *wanted])
 
 

@@ -63,7 +63,9 @@ class DependenciesDialog:
         table = self.ui.packagesTable
         entries = Environment.requirements()
         table.setRowCount(len(entries) + 1)
-        rows = [(name, f">= {lowest}", f"{size:.0f} MB" if size >= 1 else "< 1 MB") for name, lowest, _b, size in entries]
+        rows = [
+            (name, f">= {lowest}", f"{size:.0f} MB" if size >= 1 else "< 1 MB") for name, lowest, _b, size in entries
+        ]
         rows.append((_("what these need in turn"), "", f"{Dependencies.IN_TURN:.0f} MB"))
         for row, texts in enumerate(rows):
             for column, text in enumerate(texts):
@@ -81,7 +83,9 @@ class DependenciesDialog:
         self.ui.slicerRadio.enabled = not clashes
         if clashes:
             names = ", ".join(f"{name} {version}" for name, version in clashes)
-            self.ui.slicerRadio.toolTip = _("Not possible here: Slicer ships {names}, which is too old.").format(names=names)
+            self.ui.slicerRadio.toolTip = _("Not possible here: Slicer ships {names}, which is too old.").format(
+                names=names
+            )
 
     def _browse(self, *_unused):
         folder = qt.QFileDialog.getExistingDirectory(self.dialog, _("Folder of wheels"), self.ui.wheelsEdit.text)

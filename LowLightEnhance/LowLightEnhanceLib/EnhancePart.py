@@ -176,9 +176,15 @@ class EnhancePart:
         self._chosen = False
         self._panel.show(enhancement)
         name, seconds = enhancement.output.node.GetName(), enhancement.message["seconds"]
-        text = _("“{name}” is ready ({seconds:.1f} s). It is an estimate: look at the original before deciding anything.")
+        text = _(
+            "“{name}” is ready ({seconds:.1f} s). It is an estimate: look at the original before deciding anything."
+        )
         measures = Dicom.MEASURING.get(Dicom.modality(enhancement.source))
-        lines = [text.format(name=name, seconds=seconds), *enhancement.warnings, *([measuring(measures)] if measures else [])]
+        lines = [
+            text.format(name=name, seconds=seconds),
+            *enhancement.warnings,
+            *([measuring(measures)] if measures else []),
+        ]
         self._panel.tell("\n".join(lines), "warning" if len(lines) > 1 else "good")
 
     def _failed(self, problem):

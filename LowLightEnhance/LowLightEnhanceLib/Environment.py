@@ -56,9 +56,7 @@ def requirements():
     for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
         requirement, _space, comment = line.partition("#")
         if requirement.strip():
-            name, lowest, below = re.fullmatch(
-                r"([\w.-]+)>=([\d.]+)(?:,<([\d.]+))?", requirement.strip()
-            ).groups()
+            name, lowest, below = re.fullmatch(r"([\w.-]+)>=([\d.]+)(?:,<([\d.]+))?", requirement.strip()).groups()
             found.append((name, lowest, below, float(comment.split()[0])))
     return found
 
@@ -105,7 +103,7 @@ def _fits(entry, folder):
 def _version(name, folder):
     """Version of an installed package, in a folder or in Slicer; None: not there."""
     if folder is not None:
-        found = [d for d in importlib.metadata.distributions(name=name, path=[str(folder)])]
+        found = list(importlib.metadata.distributions(name=name, path=[str(folder)]))
         return found[0].version if found else None
     try:
         return importlib.metadata.version(name)

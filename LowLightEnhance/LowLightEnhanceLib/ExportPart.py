@@ -78,7 +78,9 @@ class ExportPart:
         self._ui.folderRadio.checked = True
 
     def _browse(self, *_unused):
-        folder = qt.QFileDialog.getExistingDirectory(self._panel.widget, _("Folder for DICOM files"), self._ui.folderEdit.text)
+        folder = qt.QFileDialog.getExistingDirectory(
+            self._panel.widget, _("Folder for DICOM files"), self._ui.folderEdit.text
+        )
         if folder:
             self._ui.folderEdit.text = folder
             self._ui.folderRadio.checked = True

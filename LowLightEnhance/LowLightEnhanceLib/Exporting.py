@@ -31,9 +31,9 @@ class Export:
         if not self._sources:
             raise Problem(
                 "no-dicom",
-                _("“{name}” was not loaded from Slicer's DICOM database, so there are no DICOM attributes to take.").format(
-                    name=enhancement.source.GetName()
-                ),
+                _(
+                    "“{name}” was not loaded from Slicer's DICOM database, so there are no DICOM attributes to take."
+                ).format(name=enhancement.source.GetName()),
                 _("Save it with File > Save, or load the series from the DICOM module and enhance it again."),
             )
         self._temporary = tempfile.mkdtemp(prefix="lowlight-export-") if folder is None else None
@@ -72,7 +72,11 @@ class Export:
             if self._temporary is not None:
                 self._toDatabase()
         except Exception as error:
-            self._end(Problem("not-written", _("Slicer's DICOM database did not take the series: {reason}.").format(reason=error)))
+            self._end(
+                Problem(
+                    "not-written", _("Slicer's DICOM database did not take the series: {reason}.").format(reason=error)
+                )
+            )
             return
         finally:
             self._clean()

@@ -16,14 +16,28 @@ _ROWS = (
     # What, its title, the number that measures it, its factor, in short, and in words.
     ("exposure", _("Under-exposure"), "mean", 100, "{value:.0f} %", _("The mean is {value:.0f} % of white.")),
     ("noise", _("Noise"), "noise_sigma", 100, "{value:.1f} %", _("Its spread is {value:.1f} % of black to white.")),
-    ("impulses", _("Salt and pepper"), "impulse_ratio", 100, "{value:.2f} %", _("{value:.2f} % of the pixels are specks.")),
+    (
+        "impulses",
+        _("Salt and pepper"),
+        "impulse_ratio",
+        100,
+        "{value:.2f} %",
+        _("{value:.2f} % of the pixels are specks."),
+    ),
     ("blur", _("Blur"), "blur_width", 1, _("{value:.1f} px"), _("Edges are blurred over {value:.1f} pixels.")),
-    ("jpeg", _("JPEG damage"), "jpeg_quality", 1, _("Q {value:.0f}"), _("It was compressed at about quality {value:.0f}.")),
+    (
+        "jpeg",
+        _("JPEG damage"),
+        "jpeg_quality",
+        1,
+        _("Q {value:.0f}"),
+        _("It was compressed at about quality {value:.0f}."),
+    ),
 )
 
 
 def rows(before, after):
-    """Rows for the table: [(what, before, after)], the last two as (text, colour, explanation); None: nothing is known."""
+    """Rows for the table: [(what, before, after)], the last two as (text, colour, explanation); None: not known."""
     return [(row[1], *(_cell(numbers, *row) for numbers in (before, after))) for row in _ROWS]
 
 

@@ -144,7 +144,9 @@ class Job:
         self._progressed("fetching", 0, 0)
         self._image, self._target = Volumes.newTarget(self._picture)
         target = self._target if self._picture.frames else self._target[0]
-        self._steps = Steps(ArrayFiles.copied(str(path), target), self._add, lambda error: self._fail(_asProblem(error)))
+        self._steps = Steps(
+            ArrayFiles.copied(str(path), target), self._add, lambda error: self._fail(_asProblem(error))
+        )
 
     def _add(self):
         limits = self._message["value_range"]

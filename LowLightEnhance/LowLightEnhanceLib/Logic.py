@@ -97,9 +97,7 @@ class EnhancingLogic:
             failed(gone())
             return
         fields = {"result": enhancement.result, "brightness": brightness, "denoise": denoise}
-        self.worker.request(
-            "report", fields, lambda message: reported(message["before"], message.get("after")), failed
-        )
+        self.worker.request("report", fields, lambda message: reported(message["before"], message.get("after")), failed)
 
     def enhancementOf(self, node):
         """The present enhancement that a node is the source or the result of; None: there is none."""

@@ -1,7 +1,7 @@
 """Maps of what was changed and of how sure the network is, as volumes with a colour table and a legend."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 import slicer
@@ -109,9 +109,7 @@ def _added(enhancement, kind, array):
     target[...] = array if array.ndim == 3 else array[None]
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
     node.UnRegister(None)
-    node.SetName(
-        slicer.mrmlScene.GenerateUniqueName(f"{enhancement.source.GetName()} {described.name.lower()}")
-    )
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(f"{enhancement.source.GetName()} {described.name.lower()}"))
     node.SetAndObserveImageData(image)
     Volumes.copyGeometry(output.shown, node)
     slicer.mrmlScene.AddNode(node)

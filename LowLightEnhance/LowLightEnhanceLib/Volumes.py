@@ -19,7 +19,6 @@ RANGES = ("automatic", "window", "type")
 """What is black and white: chosen by the kind of image; as the display's window says; the pixel type's whole range."""
 
 
-
 @dataclass
 class Picture:
     """The pixels of a node as the worker takes them.
@@ -72,7 +71,9 @@ def valueRange(picture, choice="automatic"):
     """
     display = picture.shown.GetScalarVolumeDisplayNode()
     whole = np.issubdtype(picture.array.dtype, np.integer)
-    eightBitOrColour = whole and (picture.array.dtype.itemsize == 1 or picture.array.ndim == (4 if picture.frames else 3))
+    eightBitOrColour = whole and (
+        picture.array.dtype.itemsize == 1 or picture.array.ndim == (4 if picture.frames else 3)
+    )
     limits = np.iinfo(picture.array.dtype) if whole else None
     typeRange = (limits.min, limits.max) if whole else None
     window = (display.GetWindowLevelMin(), display.GetWindowLevelMax()) if display is not None else None
@@ -183,7 +184,9 @@ def _checkedArray(node):
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
         raise Problem(
             "label-map",
-            _("“{name}” is a label map: its numbers name structures, they are no brightness.").format(name=node.GetName()),
+            _("“{name}” is a label map: its numbers name structures, they are no brightness.").format(
+                name=node.GetName()
+            ),
             _("Choose the image that it belongs to."),
         )
     if node.GetClassName() not in ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode"):

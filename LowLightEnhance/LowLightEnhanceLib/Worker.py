@@ -4,9 +4,10 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import qt
 from slicer.i18n import tr as _
@@ -134,7 +135,9 @@ class Worker:
         process.connect("readyReadStandardOutput()", lambda *_unused: self._read(process))
         process.connect("readyReadStandardError()", lambda *_unused: self._readErrors(process))
         process.connect("finished(int,QProcess::ExitStatus)", lambda *_unused: self._finished(process))
-        process.connect("errorOccurred(QProcess::ProcessError)", lambda error, *_unused: self._failedToStart(process, error))
+        process.connect(
+            "errorOccurred(QProcess::ProcessError)", lambda error, *_unused: self._failedToStart(process, error)
+        )
         self.log(_("Starting the enhancer…"))
         self._started = qt.QTimer()
         self._started.singleShot = True
@@ -179,7 +182,9 @@ class Worker:
         if lacking and not self.folder:
             return Problem(
                 "not-installed",
-                _("The enhancer needs the Python package {name}, which is not installed.").format(name=lacking.group(1)),
+                _("The enhancer needs the Python package {name}, which is not installed.").format(
+                    name=lacking.group(1)
+                ),
                 _("Press “Install…” under Settings."),
             )
         if self.folder:
@@ -191,7 +196,9 @@ class Worker:
         lines = self._errors.strip().splitlines()
         return Problem(
             "not-installed",
-            _("The enhancer could not be started: {reason}").format(reason=lines[-1] if lines else _("it ended at once.")),
+            _("The enhancer could not be started: {reason}").format(
+                reason=lines[-1] if lines else _("it ended at once.")
+            ),
             _("See the log under Settings; installing the packages again may help."),
         )
 

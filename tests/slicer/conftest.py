@@ -15,14 +15,14 @@ MODULE = HERE.parents[1] / "LowLightEnhance"
 # Slicer's wheel takes every folder named "slicer" on the path for a part of itself, so also this one.
 _aside = [entry for entry in sys.path if Path(entry or ".").resolve() == HERE.parent]
 sys.path[:] = [entry for entry in sys.path if entry not in _aside]
-import slicer  # noqa: E402
+import slicer
 
 sys.path[:0] = [str(HERE / "standins"), str(MODULE), *_aside]
 
-from PySide6 import QtCore, QtWidgets  # noqa: E402
+from PySide6 import QtCore, QtWidgets
 
 _application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-import application  # noqa: E402
+import application
 
 application.install()
 

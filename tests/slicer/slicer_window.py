@@ -52,4 +52,3 @@ def picture_of(widget: Any, name: str, folder: Path) -> Path:
     path = folder / f"{name}{'@2x' if ratio == 2 else ''}.png"
     assert picture.toImage().convertToFormat(QtGui.QImage.Format_RGB888).save(str(path))
     return path
-

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def wheels(tmp_path) -> Path:
-    """A folder of wheels that hold nothing but names and versions: those of what is installed here, which stays in use."""
+    """Wheels that hold nothing but names and versions: those of what is installed here, which stays in use."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     for name, *_rest in Environment.requirements():
@@ -30,7 +30,9 @@ def wheels(tmp_path) -> Path:
         info = f"{plain}-{version}.dist-info"
         with zipfile.ZipFile(folder / f"{plain}-{version}-py3-none-any.whl", "w") as wheel:
             wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(
+                f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
             wheel.writestr(f"{info}/RECORD", f"{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return folder
 
@@ -63,7 +65,11 @@ def test_nothing_is_installed_and_nothing_heavy_imported_when_the_module_is_load
         "print(sorted(heavy & (set(sys.modules) - before)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
         env={"QT_QPA_PLATFORM": "offscreen", "PATH": "/usr/bin:/bin"},
     )
     assert done.stdout.strip() == "[]"
@@ -101,7 +107,9 @@ def test_cancelling_leaves_what_was_installed_before(wheels, qtbot):
     kept.parent.mkdir(parents=True)
     kept.write_text("of an earlier installation")
     ended: list[Problem] = []
-    installer = Dependencies.Installer(lambda: ended.append("done"), ended.append, lambda line: None, lambda *_: None, wheels)
+    installer = Dependencies.Installer(
+        lambda: ended.append("done"), ended.append, lambda line: None, lambda *_: None, wheels
+    )
     installer.cancel()
     assert ended[0].kind == "cancelled"
     assert kept.read_text() == "of an earlier installation"
@@ -127,7 +135,9 @@ def test_pip_is_never_let_near_slicers_own_packages(tmp_path):
 def test_where_slicer_ships_what_does_not_fit_it_is_not_installed_over(monkeypatch):
     known = Environment._version
     monkeypatch.setattr(
-        Environment, "_version", lambda name, folder: "2.4.4" if (name, folder) == ("pydicom", None) else known(name, folder)
+        Environment,
+        "_version",
+        lambda name, folder: "2.4.4" if (name, folder) == ("pydicom", None) else known(name, folder),
     )
     asked = []
     monkeypatch.setattr(slicer.util, "pip_install", asked.append)

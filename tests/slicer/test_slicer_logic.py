@@ -148,7 +148,9 @@ def test_what_loses_its_source_ends_with_a_message_and_leaves_nothing(warm_logic
     assert told[0].kind == "removed"
     other = added(dark[None, ..., 1], "next")
     assert warm_logic.enhance(other) is not None
-    assert {slicer.mrmlScene.GetNodeByID(i).GetName() for i in node_ids() - before if "Volume" in i and "Display" not in i} == {
+    assert {
+        slicer.mrmlScene.GetNodeByID(i).GetName() for i in node_ids() - before if "Volume" in i and "Display" not in i
+    } == {
         "next",
         "next enhanced",
     }

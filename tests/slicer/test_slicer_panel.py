@@ -254,7 +254,7 @@ def test_a_cancelled_batch_keeps_what_is_done(module, qtbot, dark):
 
 @pytest.fixture
 def series(tmp_path):
-    """A series in the DICOM database, loaded: its volume, and its files. pydicom stands in for Slicer's DICOM loader."""
+    """A series of the DICOM database: its volume, and its files. pydicom stands in for Slicer's DICOM loader."""
     import pydicom
 
     files = grey_clip(tmp_path / "series", 3)
@@ -290,7 +290,7 @@ def test_export_writes_a_derived_series_into_a_folder(module, qtbot, series, tmp
     source = pydicom.dcmread(files[0])
     assert {str(dataset.StudyInstanceUID) for dataset in written} == {str(source.StudyInstanceUID)}
     assert str(source.SeriesInstanceUID) not in {str(dataset.SeriesInstanceUID) for dataset in written}
-    assert all(list(dataset.ImageType)[0] == "DERIVED" for dataset in written)
+    assert all(next(iter(dataset.ImageType)) == "DERIVED" for dataset in written)
     assert [file.read_bytes() for file in files] == before
     assert Settings.read("exportFolder", "") == str(tmp_path / "derived")
 
@@ -406,19 +406,34 @@ def test_everything_that_can_be_used_has_a_tooltip_and_is_reached_by_keyboard(mo
     for widget in vars(module.ui).values():
         own = not widget.name.startswith("qt_")
         if own and not isinstance(widget, tuple) and hasattr(widget, "toolTip"):
-            container = widget.className() in ("QWidget", "QTabWidget", "QStackedWidget") or "MRMLWidget" in widget.className()
+            container = (
+                widget.className() in ("QWidget", "QTabWidget", "QStackedWidget") or "MRMLWidget" in widget.className()
+            )
             if not container and not widget.toolTip and widget.className() in USED:
                 lacking.append(widget.name)
             if widget.className() in USED - {"QLabel", "QProgressBar", "QGroupBox"}:
                 inner = widget.focusProxy() or widget
-                if inner.focusPolicy == qt.Qt.NoFocus if not callable(inner.focusPolicy) else inner.focusPolicy() == qt.Qt.NoFocus:
+                if (
+                    inner.focusPolicy == qt.Qt.NoFocus
+                    if not callable(inner.focusPolicy)
+                    else inner.focusPolicy() == qt.Qt.NoFocus
+                ):
                     unreachable.append(widget.name)
     assert not lacking
     assert not unreachable
 
 
 USED = {
-    *("QPushButton", "QComboBox", "QCheckBox", "QRadioButton", "QSlider", "QLineEdit", "QPlainTextEdit", "QTableWidget"),
+    *(
+        "QPushButton",
+        "QComboBox",
+        "QCheckBox",
+        "QRadioButton",
+        "QSlider",
+        "QLineEdit",
+        "QPlainTextEdit",
+        "QTableWidget",
+    ),
     *("QListWidget", "QProgressBar", "QGroupBox", "_NodeComboBox", "_SliderWidget"),
 }
 

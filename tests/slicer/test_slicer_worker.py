@@ -15,8 +15,8 @@ import pytest
 from LowLightEnhanceLib import Environment, ProcessTree, Settings
 from LowLightEnhanceLib.Problems import Problem
 from LowLightEnhanceLib.Worker import Worker
-from slicer_volumes import added, node_ids
 from slicer_cycles import cycle, leftovers
+from slicer_volumes import added, node_ids
 
 HELLO = {"type": "hello", "id": None, "protocol": 1, "version": "0.1.0", "model": "test", "folder": "."}
 
@@ -24,7 +24,9 @@ HELLO = {"type": "hello", "id": None, "protocol": 1, "version": "0.1.0", "model"
 def script(tmp_path: Path, body: str) -> list[str]:
     """A child process that says what `body` prints."""
     file = tmp_path / "worker.py"
-    file.write_text(f"import json, os, sys, time\nHELLO = json.loads({json.dumps(HELLO)!r})\n{body}\n", encoding="utf-8")
+    file.write_text(
+        f"import json, os, sys, time\nHELLO = json.loads({json.dumps(HELLO)!r})\n{body}\n", encoding="utf-8"
+    )
     return [sys.executable, str(file)]
 
 
@@ -37,15 +39,17 @@ def started(worker: Worker, qtbot) -> object:
 
 
 def test_module_and_worker_are_of_one_version():
-    import lowlight
-    from LowLightEnhanceLib import Worker as module
+    from LowLightEnhanceLib.Worker import VERSION
 
-    assert lowlight.__version__ == module.VERSION
+    import lowlight
+
+    assert lowlight.__version__ == VERSION
 
 
 def test_lines_that_come_in_pieces_are_put_together(tmp_path, qtbot):
     body = """
-line = json.dumps(HELLO).encode() + b"\\n" + json.dumps({"type": "devices", "id": 1, "devices": ["\\u00e9"]}).encode() + b"\\n"
+answer = {"type": "devices", "id": 1, "devices": ["\\u00e9"]}
+line = b"".join(json.dumps(message).encode() + b"\\n" for message in (HELLO, answer))
 for start in range(0, len(line), 7):
     sys.stdout.buffer.write(line[start:start + 7])
     sys.stdout.buffer.flush()
@@ -125,7 +129,8 @@ time.sleep(600)
 
 
 def test_killing_a_tree_spares_everyone_else():
-    tree = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
+    sleeps = "import time; time.sleep(600)"
+    tree = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleeps!r}]); {sleeps}"
     doomed, spared = (subprocess.Popen([sys.executable, "-c", tree]) for _ in range(2))
     try:
         while not (ProcessTree.descendants(doomed.pid) and ProcessTree.descendants(spared.pid)):

@@ -29,13 +29,13 @@ class DicomDatabase:
         self.imported: list[tuple[str, int]] = []
         self.isOpen = True
 
-    def fileForInstance(self, uid: str) -> str:  # noqa: N802
+    def fileForInstance(self, uid: str) -> str:
         return self.files.get(uid, "")
 
-    def instanceValue(self, uid: str, tag: str) -> str:  # noqa: N802
+    def instanceValue(self, uid: str, tag: str) -> str:
         return self.fileValue(self.files.get(uid, ""), tag)
 
-    def fileValue(self, path: str, tag: str) -> str:  # noqa: N802
+    def fileValue(self, path: str, tag: str) -> str:
         from pydicom import dcmread
 
         if not path:
@@ -48,7 +48,7 @@ class DicomDatabase:
 class Application(QtCore.QObject):
     """`slicer.app`, as far as the module speaks to it."""
 
-    startupCompleted = QtCore.Signal()  # noqa: N815
+    startupCompleted = QtCore.Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,23 +58,23 @@ class Application(QtCore.QObject):
         self.temporaryPath = QtCore.QDir.tempPath()
         self.slicerUserSettingsFilePath = ""
 
-    def layoutManager(self) -> LayoutManager:  # noqa: N802
+    def layoutManager(self) -> LayoutManager:
         return self._layouts
 
-    def applicationLogic(self) -> Any:  # noqa: N802
+    def applicationLogic(self) -> Any:
         return self
 
-    def GetSliceLogic(self, node: Any) -> Any:  # noqa: N802
+    def GetSliceLogic(self, node: Any) -> Any:
         view = self._layouts.sliceWidget(node.GetSingletonTag())
         return view.logic if view else None
 
-    def processEvents(self) -> None:  # noqa: N802
+    def processEvents(self) -> None:
         QtWidgets.QApplication.processEvents()
 
-    def testingEnabled(self) -> bool:  # noqa: N802
+    def testingEnabled(self) -> bool:
         return False
 
-    def moduleManager(self) -> Any:  # noqa: N802
+    def moduleManager(self) -> Any:
         return self
 
     def module(self, name: str) -> Any:
@@ -137,7 +137,9 @@ def install() -> None:
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
     _module(
         "slicer.parameterNodeWrapper",
-        **{name: getattr(parameter_node, name) for name in ("parameterNodeWrapper", "WithinRange", "Choice", "Default")},
+        **{
+            name: getattr(parameter_node, name) for name in ("parameterNodeWrapper", "WithinRange", "Choice", "Default")
+        },
     )
     _module(
         "slicer.ScriptedLoadableModule",
@@ -148,7 +150,7 @@ def install() -> None:
     assert ctk
 
 
-def _import(folder: str, database: DicomDatabase, copyFiles: bool = False) -> bool:  # noqa: N803
+def _import(folder: str, database: DicomDatabase, copyFiles: bool = False) -> bool:
     database.imported.append((folder, sum(path.is_file() for path in Path(folder).rglob("*"))))
     return True
 

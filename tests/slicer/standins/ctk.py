@@ -9,7 +9,7 @@ from qt import as_in_pythonqt
 
 
 class _CollapsibleButton(QtWidgets.QWidget):
-    contentsCollapsed = QtCore.Signal(bool)  # noqa: N815
+    contentsCollapsed = QtCore.Signal(bool)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -23,11 +23,11 @@ class _CollapsibleButton(QtWidgets.QWidget):
         self._button.toggled.connect(self._apply)
         self._apply(True)
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+    def resizeEvent(self, event: Any) -> None:
         self._button.setGeometry(0, 0, self.width, self._button.sizeHint().height())
         super().resizeEvent(event)
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802
+    def showEvent(self, event: Any) -> None:
         self._apply(self._button.isChecked())
         super().showEvent(event)
 
@@ -58,7 +58,7 @@ class _CollapsibleButton(QtWidgets.QWidget):
 
 
 class _SliderWidget(QtWidgets.QWidget):
-    valueChanged = QtCore.Signal(float)  # noqa: N815
+    valueChanged = QtCore.Signal(float)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -90,21 +90,27 @@ class _SliderWidget(QtWidgets.QWidget):
         getattr(self._box, name)(value)
         self._rescale()
 
-    def setValue(self, value: float) -> None:  # noqa: N802
+    def setValue(self, value: float) -> None:
         self._box.setValue(value)
 
     value = QtCore.Property(float, lambda self: self._box.value(), lambda self, value: self._box.setValue(value))
-    minimum = QtCore.Property(float, lambda self: self._box.minimum(), lambda self, value: self._set("setMinimum", value))
-    maximum = QtCore.Property(float, lambda self: self._box.maximum(), lambda self, value: self._set("setMaximum", value))
-    singleStep = QtCore.Property(  # noqa: N815
+    minimum = QtCore.Property(
+        float, lambda self: self._box.minimum(), lambda self, value: self._set("setMinimum", value)
+    )
+    maximum = QtCore.Property(
+        float, lambda self: self._box.maximum(), lambda self, value: self._set("setMaximum", value)
+    )
+    singleStep = QtCore.Property(
         float, lambda self: self._box.singleStep(), lambda self, value: self._set("setSingleStep", value)
     )
-    decimals = QtCore.Property(int, lambda self: self._box.decimals(), lambda self, value: self._set("setDecimals", value))
+    decimals = QtCore.Property(
+        int, lambda self: self._box.decimals(), lambda self, value: self._set("setDecimals", value)
+    )
     suffix = QtCore.Property(str, lambda self: self._box.suffix(), lambda self, value: self._set("setSuffix", value))
 
 
 class _PathLineEdit(QtWidgets.QWidget):
-    currentPathChanged = QtCore.Signal(str)  # noqa: N815
+    currentPathChanged = QtCore.Signal(str)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -119,9 +125,7 @@ class _PathLineEdit(QtWidgets.QWidget):
         self._filters = 0
         self._edit.textChanged.connect(self.currentPathChanged)
 
-    currentPath = QtCore.Property(  # noqa: N815
-        str, lambda self: self._edit.text(), lambda self, path: self._edit.setText(path)
-    )
+    currentPath = QtCore.Property(str, lambda self: self._edit.text(), lambda self, path: self._edit.setText(path))
     filters = QtCore.Property(int, lambda self: self._filters, lambda self, value: setattr(self, "_filters", value))
 
 
@@ -129,7 +133,7 @@ class _MessageBox(QtWidgets.QMessageBox):
     pass
 
 
-ctkCollapsibleButton = as_in_pythonqt(_CollapsibleButton)  # noqa: N816
-ctkSliderWidget = as_in_pythonqt(_SliderWidget)  # noqa: N816
-ctkPathLineEdit = as_in_pythonqt(_PathLineEdit)  # noqa: N816
-ctkMessageBox = as_in_pythonqt(_MessageBox)  # noqa: N816
+ctkCollapsibleButton = as_in_pythonqt(_CollapsibleButton)
+ctkSliderWidget = as_in_pythonqt(_SliderWidget)
+ctkPathLineEdit = as_in_pythonqt(_PathLineEdit)
+ctkMessageBox = as_in_pythonqt(_MessageBox)

@@ -86,7 +86,7 @@ class _Connection:
         self.write = lambda value: setattr(self.widget, attribute, value)
 
 
-def parameterNodeWrapper(described: type) -> type:  # noqa: N802
+def parameterNodeWrapper(described: type) -> type:
     """Turn a class of annotated names into typed access to a parameter node."""
     parameters: dict[str, _Parameter] = {}
     for name, hint in typing.get_type_hints(described, include_extras=True).items():
@@ -108,7 +108,7 @@ def parameterNodeWrapper(described: type) -> type:  # noqa: N802
                 if not parameter.holds_node and not node.GetParameter(parameter.name):
                     parameter.write(node, parameter.default)
 
-        def connectGui(self, gui: Any) -> int:  # noqa: N802
+        def connectGui(self, gui: Any) -> int:
             tag = len(self._connections)
             bound = []
             for widget in vars(gui).values():
@@ -123,15 +123,15 @@ def parameterNodeWrapper(described: type) -> type:  # noqa: N802
             self._observer[tag] = self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, self._to_widgets)
             return tag
 
-        def disconnectGui(self, tag: int) -> None:  # noqa: N802
+        def disconnectGui(self, tag: int) -> None:
             self.parameterNode.RemoveObserver(self._observer.pop(tag))
             for connection, slot in self._connections.pop(tag):
                 connection.changed.disconnect(slot)
 
-        def AddObserver(self, event: Any, slot: Callable[..., None]) -> int:  # noqa: N802
+        def AddObserver(self, event: Any, slot: Callable[..., None]) -> int:
             return self.parameterNode.AddObserver(event, slot)
 
-        def RemoveObserver(self, tag: int) -> None:  # noqa: N802
+        def RemoveObserver(self, tag: int) -> None:
             self.parameterNode.RemoveObserver(tag)
 
         def _slot(self, name: str, connection: _Connection) -> Callable[..., None]:

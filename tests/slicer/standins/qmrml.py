@@ -11,18 +11,18 @@ from qt import as_in_pythonqt
 
 
 class _Widget(QtWidgets.QWidget):
-    mrmlSceneChanged = QtCore.Signal(object)  # noqa: N815
+    mrmlSceneChanged = QtCore.Signal(object)
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802
+    def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene
         self.mrmlSceneChanged.emit(scene)
 
-    def mrmlScene(self) -> Any:  # noqa: N802
+    def mrmlScene(self) -> Any:
         return getattr(self, "_scene", None)
 
 
 class _NodeComboBox(QtWidgets.QComboBox):
-    currentNodeChanged = QtCore.Signal(object)  # noqa: N815
+    currentNodeChanged = QtCore.Signal(object)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class _NodeComboBox(QtWidgets.QComboBox):
         self._tags: list[int] = []
         self.currentIndexChanged.connect(self._moved)
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802
+    def setMRMLScene(self, scene: Any) -> None:
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._scene = scene
@@ -41,17 +41,17 @@ class _NodeComboBox(QtWidgets.QComboBox):
         self._tags = [scene.AddObserver(change, self._refresh) for change in changes]
         self._refresh()
 
-    def mrmlScene(self) -> Any:  # noqa: N802
+    def mrmlScene(self) -> Any:
         return self._scene
 
-    def currentNode(self) -> Any:  # noqa: N802
+    def currentNode(self) -> Any:
         identifier = self.itemData(self.currentIndex)
         return self._scene.GetNodeByID(identifier) if self._scene and identifier else None
 
-    def setCurrentNode(self, node: Any) -> None:  # noqa: N802
+    def setCurrentNode(self, node: Any) -> None:
         self._select(node.GetID() if node else None)
 
-    def nodeCount(self) -> int:  # noqa: N802
+    def nodeCount(self) -> int:
         return self.count - int(self._none)
 
     def _select(self, identifier: str | None) -> None:
@@ -89,19 +89,19 @@ class _NodeComboBox(QtWidgets.QComboBox):
         setattr(self, name, value)
         self._refresh()
 
-    nodeTypes = QtCore.Property(  # noqa: N815
+    nodeTypes = QtCore.Property(
         "QStringList", lambda self: self._types, lambda self, value: self._set("_types", list(value))
     )
-    noneEnabled = QtCore.Property(bool, lambda self: self._none, lambda self, value: self._set("_none", value))  # noqa: N815
-    addEnabled = QtCore.Property(bool, lambda self: False, lambda self, value: None)  # noqa: N815
-    removeEnabled = QtCore.Property(bool, lambda self: False, lambda self, value: None)  # noqa: N815
-    renameEnabled = QtCore.Property(bool, lambda self: False, lambda self, value: None)  # noqa: N815
-    showHidden = QtCore.Property(bool, lambda self: self._hidden, lambda self, value: self._set("_hidden", value))  # noqa: N815
-    currentNodeID = QtCore.Property(  # noqa: N815
+    noneEnabled = QtCore.Property(bool, lambda self: self._none, lambda self, value: self._set("_none", value))
+    addEnabled = QtCore.Property(bool, lambda self: False, lambda self, value: None)
+    removeEnabled = QtCore.Property(bool, lambda self: False, lambda self, value: None)
+    renameEnabled = QtCore.Property(bool, lambda self: False, lambda self, value: None)
+    showHidden = QtCore.Property(bool, lambda self: self._hidden, lambda self, value: self._set("_hidden", value))
+    currentNodeID = QtCore.Property(
         str, lambda self: self.itemData(self.currentIndex) or "", lambda self, value: self._select(value)
     )
 
 
-qMRMLWidget = as_in_pythonqt(_Widget)  # noqa: N816
-qMRMLNodeComboBox = as_in_pythonqt(_NodeComboBox)  # noqa: N816
+qMRMLWidget = as_in_pythonqt(_Widget)
+qMRMLNodeComboBox = as_in_pythonqt(_NodeComboBox)
 slicer.qMRMLWidget, slicer.qMRMLNodeComboBox = qMRMLWidget, qMRMLNodeComboBox

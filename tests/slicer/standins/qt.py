@@ -1,7 +1,7 @@
 """Stand-in for Slicer's `qt`: the real classes of PySide6, spoken to as PythonQt wants it.
 
-PythonQt turns every Qt property into an attribute (`label.text`, not `label.text()`), calls `objectName` also `name`, takes
-signals by their signature (`button.connect("clicked()", slot)`), and knows no enumerators inside their enumeration
+PythonQt turns every Qt property into an attribute (`label.text`, not `label.text()`), calls `objectName` also `name`,
+takes signals by their signature (`button.connect("clicked()", slot)`), and knows no enumerators inside enumerations
 (`qt.Qt.Horizontal`). Code that passes with these classes speaks that language.
 """
 
@@ -60,7 +60,7 @@ def as_in_pythonqt(original: type) -> type:
 class _Loader(QtUiTools.QUiLoader):
     """Reads .ui files with these classes and those of the other stand-ins."""
 
-    def createWidget(self, name: str, parent: Any = None, object_name: str = "") -> Any:  # noqa: N802
+    def createWidget(self, name: str, parent: Any = None, object_name: str = "") -> Any:
         import ctk
         import qmrml
 
@@ -91,7 +91,11 @@ def __getattr__(name: str) -> Any:
     else:
         for place in _PLACES:
             if hasattr(place, name):
-                made = as_in_pythonqt(getattr(place, name)) if isinstance(getattr(place, name), type) else getattr(place, name)
+                made = (
+                    as_in_pythonqt(getattr(place, name))
+                    if isinstance(getattr(place, name), type)
+                    else getattr(place, name)
+                )
                 break
         else:
             raise AttributeError(f"module 'qt' has no attribute {name!r}")

@@ -40,7 +40,7 @@ class ScriptedLoadableModuleWidget:
             self.setup()
             self.parent.show()
 
-    def resourcePath(self, name: str) -> str:  # noqa: N802
+    def resourcePath(self, name: str) -> str:
         return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / name)
 
     def setup(self) -> None:
@@ -54,7 +54,7 @@ class ScriptedLoadableModuleLogic:
     def __init__(self, parent: Any = None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Logic")
 
-    def getParameterNode(self) -> Any:  # noqa: N802
+    def getParameterNode(self) -> Any:
         node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
         if node is None:
             node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
@@ -68,5 +68,5 @@ class ScriptedLoadableModuleLogic:
 
 
 class ScriptedLoadableModuleTest:
-    def delayDisplay(self, message: str, *_: Any, **__: Any) -> None:  # noqa: N802
+    def delayDisplay(self, message: str, *_: Any, **__: Any) -> None:
         print(message)

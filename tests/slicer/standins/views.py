@@ -52,13 +52,13 @@ class SliceView(QtWidgets.QWidget):
         self.setMinimumSize(160, 160)
 
     # What the module asks of a slice widget.
-    def mrmlSliceNode(self) -> Any:  # noqa: N802
+    def mrmlSliceNode(self) -> Any:
         return self.node
 
-    def mrmlSliceCompositeNode(self) -> Any:  # noqa: N802
+    def mrmlSliceCompositeNode(self) -> Any:
         return self.composite
 
-    def sliceLogic(self) -> Any:  # noqa: N802
+    def sliceLogic(self) -> Any:
         return self.logic
 
     def picture(self) -> QtGui.QImage:
@@ -84,7 +84,7 @@ class SliceView(QtWidgets.QWidget):
         rgb = np.ascontiguousarray(np.broadcast_to(colours, (*shape[1::-1], 3)).astype(np.uint8))
         return QtGui.QImage(rgb.data, shape[0], shape[1], 3 * shape[0], QtGui.QImage.Format_RGB888).copy()
 
-    def paintEvent(self, event: Any) -> None:  # noqa: N802
+    def paintEvent(self, event: Any) -> None:
         painter = QtGui.QPainter(self)
         painter.fillRect(self.rect(), QtCore.Qt.black)
         image = self.picture()
@@ -100,7 +100,7 @@ class SliceView(QtWidgets.QWidget):
 class LayoutManager(QtCore.QObject):
     """`slicer.app.layoutManager()`: layouts are the real node's XML; the views of the present one are shown."""
 
-    layoutChanged = QtCore.Signal(int)  # noqa: N815
+    layoutChanged = QtCore.Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,10 +109,10 @@ class LayoutManager(QtCore.QObject):
         self.widget = QtWidgets.QWidget()
         QtWidgets.QHBoxLayout(self.widget).setContentsMargins(0, 0, 0, 0)
 
-    def layoutLogic(self) -> LayoutManager:  # noqa: N802
+    def layoutLogic(self) -> LayoutManager:
         return self
 
-    def GetLayoutNode(self) -> Any:  # noqa: N802
+    def GetLayoutNode(self) -> Any:
         if self._node is None or self._node.GetScene() is not slicer.mrmlScene:
             self._node = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
             self._node.AddLayoutDescription(1, _ONE_VIEW)
@@ -123,7 +123,7 @@ class LayoutManager(QtCore.QObject):
     def layout(self) -> int:
         return self.GetLayoutNode().GetViewArrangement()
 
-    def setLayout(self, number: int) -> None:  # noqa: N802
+    def setLayout(self, number: int) -> None:
         node = self.GetLayoutNode()
         node.SetViewArrangement(number)
         row = self.widget.layout()
@@ -140,17 +140,17 @@ class LayoutManager(QtCore.QObject):
             self._views[tag].setVisible(True)
         self.layoutChanged.emit(number)
 
-    def sliceViewNames(self) -> list[str]:  # noqa: N802
+    def sliceViewNames(self) -> list[str]:
         shown = re.findall(r'singletontag="(\w+)"', self.GetLayoutNode().GetLayoutDescription(self.layout) or "")
         return [name for name in shown if name in self._views]
 
-    def mrmlSliceLogics(self) -> Any:  # noqa: N802
+    def mrmlSliceLogics(self) -> Any:
         logics = vtk.vtkCollection()
         for name in self.sliceViewNames():
             logics.AddItem(self._views[name].logic)
         return logics
 
-    def sliceWidget(self, name: str) -> SliceView | None:  # noqa: N802
+    def sliceWidget(self, name: str) -> SliceView | None:
         return self._views.get(name)
 
     def forget(self) -> None:
