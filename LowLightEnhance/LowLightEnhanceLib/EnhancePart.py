@@ -49,8 +49,8 @@ class EnhancePart:
             slider.connect("valueChanged(double)", self._moved)
         self.idle()
         self._settled = qt.QTimer()
-        self._settled.singleShot = True
-        self._settled.interval = _SETTLE
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLE)
         self._settled.connect("timeout()", self._blendAll)
 
     def refresh(self):

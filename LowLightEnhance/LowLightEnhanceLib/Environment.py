@@ -14,6 +14,7 @@ from . import Settings
 
 MODULE_FOLDER = Path(__file__).resolve().parent.parent
 REQUIREMENTS = MODULE_FOLDER / "Resources" / "requirements.txt"
+START = MODULE_FOLDER / "Resources" / "start_worker.py"
 PROTECTED = ("numpy", "pydicom", "SimpleITK")
 """Packages of Slicer that other extensions rely on: never installed over, whatever is asked for."""
 
@@ -77,17 +78,22 @@ def clashes():
     return found
 
 
+def workerCommand():
+    """Program and arguments of the worker; None if the bundle is not there."""
+    bundle = bundleFolder()
+    if bundle is None:
+        return None
+    paths = [str(bundle)] if usesOwnPython() else [str(bundle), str(packagesFolder())]
+    return [pythonProgram(), str(START), os.pathsep.join(paths), "worker", "--bundle", str(bundle)]
+
+
 def workerEnvironment():
     """Environment of the worker's process (qt.QProcessEnvironment)."""
     environment = qt.QProcessEnvironment.systemEnvironment()
-    paths = [str(bundleFolder())]
     if usesOwnPython():
         # Slicer's launcher points libraries and Python at its own: another Python must not meet them.
         for name in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
             environment.remove(name)
-    else:
-        paths += [str(packagesFolder()), *filter(None, [os.environ.get("PYTHONPATH", "")])]
-    environment.insert("PYTHONPATH", os.pathsep.join(paths))
     environment.insert("PYTHONIOENCODING", "utf-8")
     environment.insert("PYTHONNOUSERSITE", "1")
     return environment

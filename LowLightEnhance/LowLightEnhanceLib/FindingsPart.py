@@ -25,9 +25,10 @@ class FindingsPart:
         header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
         header.setSectionResizeMode(2, qt.QHeaderView.Stretch)
+        self._fill(None, None)
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
-        self._timer.interval = _REST
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REST)
         self._timer.connect("timeout()", self._ask)
 
     def refresh(self):

@@ -67,7 +67,7 @@ class SequenceOutput:
         self.shown.CreateDefaultDisplayNodes()
         self.shown.SetName(self.node.GetName())
         self.shown.SetNodeReferenceID(Volumes.SOURCE, picture.node.GetID())
-        Volumes.setWindow(self.shown, limits)
+        Volumes.copyDisplay(self._browser.GetProxyNode(picture.node), self.shown, limits)
         Volumes.placeBeside(picture.node, self.node)
 
     def frame(self, index):

@@ -21,7 +21,7 @@ class Steps:
     def __init__(self, work, done, failed):
         self._work, self._done, self._failed = work, done, failed
         self._timer = qt.QTimer()
-        self._timer.interval = 0
+        self._timer.setInterval(0)
         self._timer.connect("timeout()", self._step)
         self._timer.start()
 

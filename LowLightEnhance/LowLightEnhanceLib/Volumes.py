@@ -133,10 +133,7 @@ def addResult(picture, image, name, limits):
     copyGeometry(picture.shown, node)
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
-    display = picture.shown.GetScalarVolumeDisplayNode()
-    if display is not None:
-        node.GetDisplayNode().CopyContent(display)
-    setWindow(node, limits)
+    copyDisplay(picture.shown, node, limits)
     node.SetNodeReferenceID(SOURCE, picture.node.GetID())
     placeBeside(picture.node, node)
     return node
@@ -146,6 +143,15 @@ def copyGeometry(source, target):
     """Position, spacing, directions and parent transform."""
     target.CopyOrientation(source)
     target.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+
+
+def copyDisplay(source, target, limits):
+    """Colours, interpolation and the like, with a window that fits the new values."""
+    display = source.GetScalarVolumeDisplayNode()
+    if display is not None:
+        target.GetDisplayNode().CopyContent(display)
+        target.GetDisplayNode().SetAndObserveColorNodeID(display.GetColorNodeID())
+    setWindow(target, limits)
 
 
 def setWindow(node, limits):

@@ -87,7 +87,7 @@ class Worker:
         if request is None or request.overdue is not None:
             return
         request.overdue = qt.QTimer()
-        request.overdue.singleShot = True
+        request.overdue.setSingleShot(True)
         request.overdue.connect("timeout()", self._killOverdue)
         request.overdue.start(PATIENCE)
         self._send({"type": "cancel", "id": f"cancel-{number}", "job": number})
@@ -140,21 +140,21 @@ class Worker:
         )
         self.log(_("Starting the enhancer…"))
         self._started = qt.QTimer()
-        self._started.singleShot = True
+        self._started.setSingleShot(True)
         self._started.connect("timeout()", self.kill)
         self._started.start(START_LIMIT)
         process.start(program, [*arguments, "--temporary", self._temporary])
 
     @staticmethod
     def _defaultCommand():
-        bundle = Environment.bundleFolder()
-        if bundle is None:
+        command = Environment.workerCommand()
+        if command is None:
             raise Problem(
                 "not-installed",
                 _("The folder monai_bundle, which holds the network, is not beside this module."),
                 _("Install the extension again, or use the whole repository."),
             )
-        return [Environment.pythonProgram(), "-m", "lowlight", "worker", "--bundle", str(bundle)]
+        return command
 
     def _failedToStart(self, process, error):
         # Of all other errors, `finished` tells.

@@ -91,7 +91,7 @@ def module(shared_worker, qtbot):
     qtbot.waitExposed(window)
     yield window
     widget.logic.cancel()
-    qtbot.waitUntil(lambda: not widget.logic.busy, timeout=5_000)
+    qtbot.waitUntil(lambda: not widget.logic.busy, timeout=20_000)
     shared_worker.log = lambda text: None
     widget.logic.worker = type(shared_worker)()
     widget.cleanup()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6 import QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 PANEL_WIDTH = 440
 
@@ -21,15 +21,21 @@ class Window(QtWidgets.QWidget):
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        module.parent.setFixedWidth(PANEL_WIDTH)
-        row.addWidget(module.parent)
+        scroll = QtWidgets.QScrollArea()
+        scroll.setFixedWidth(PANEL_WIDTH)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(module.parent)
+        self._scroll = scroll
+        row.addWidget(scroll)
         row.addWidget(slicer.app.layoutManager().widget, 1)
         slicer.app.layoutManager().setLayout(1)
-        self.resize(1280, 860)
+        self.resize(1280, 880)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         slicer.app.layoutManager().widget.setParent(None)
-        self.module.parent.setParent(None)
+        self._scroll.takeWidget().setParent(None)
         super().closeEvent(event)
 
     def choose(self, node: Any) -> None:

@@ -175,4 +175,6 @@ def test_another_python_does_not_meet_slicers_libraries(monkeypatch, bundle):
     Settings.write("python", sys.executable)
     environment = Environment.workerEnvironment()
     assert not environment.contains("LD_LIBRARY_PATH")
-    assert environment.value("PYTHONPATH") == str(bundle)
+    assert not environment.contains("PYTHONPATH")
+    assert Environment.workerCommand()[:1] == [sys.executable]
+    assert Environment.workerCommand()[2] == str(bundle)

@@ -85,6 +85,8 @@ def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
         picture_of(module, f"5-{kind}", tmp_path)
     module.ui.mapBox.currentIndex = 0
     assert not module.ui.legendLabel.visible
+    module.ui.exportSection.collapsed = False
+    picture_of(module.module.parent, "8-export", tmp_path)
 
 
 def test_sliders_act_without_the_network_and_reset_brings_all_back(module, qtbot, dark):
@@ -124,7 +126,7 @@ def test_in_a_stack_the_slice_looked_at_follows_first_and_then_all(module, qtbot
     module.ui.brightnessSlider.value = module.ui.denoiseSlider.value = 0
     blended(module, qtbot)
     assert np.array_equal(pixels[2], stack[2])
-    qtbot.waitUntil(lambda: np.array_equal(pixels, stack), timeout=10_000)
+    qtbot.waitUntil(lambda: np.array_equal(pixels, stack), timeout=30_000)
 
 
 def test_a_film_is_compared_and_tuned(module, qtbot, dark):
@@ -134,7 +136,7 @@ def test_a_film_is_compared_and_tuned(module, qtbot, dark):
     assert as_seen()["LowLightEnhanced"].mean() > 1.5 * as_seen()["LowLightOriginal"].mean()
     module.ui.brightnessSlider.value = module.ui.denoiseSlider.value = 0
     last = enhancement.output.node.GetNthDataNode(2)
-    qtbot.waitUntil(lambda: np.array_equal(Volumes.arrayOf(last)[0], frames[2]), timeout=10_000)
+    qtbot.waitUntil(lambda: np.array_equal(Volumes.arrayOf(last)[0], frames[2]), timeout=30_000)
     assert np.array_equal(Volumes.arrayOf(enhancement.output.shown)[0], frames[0])
 
 
@@ -179,7 +181,7 @@ def test_cancel_ends_a_job_at_once_and_leaves_the_scene_as_it_was(module, qtbot,
     qtbot.waitUntil(lambda: "Enhancing" in module.ui.progressBar.format, timeout=30_000)
     assert not module.ui.enhanceButton.enabled
     module.ui.cancelButton.click()
-    qtbot.waitUntil(lambda: not module.logic.busy, timeout=2_000)
+    qtbot.waitUntil(lambda: not module.logic.busy, timeout=20_000)
     assert "Cancelled" in module.message
     assert node_ids() == before
     assert module.ui.enhanceButton.enabled
@@ -194,14 +196,14 @@ def test_after_the_worker_was_killed_the_next_click_works(module, qtbot, dark):
     qtbot.waitUntil(lambda: "Enhancing" in module.ui.progressBar.format, timeout=30_000)
     temporary = Path(module.logic.worker.folder).parent
     os.kill(module.logic.worker.processId, signal.SIGKILL)
-    qtbot.waitUntil(lambda: not module.logic.busy, timeout=5_000)
+    qtbot.waitUntil(lambda: not module.logic.busy, timeout=20_000)
     assert "ended unexpectedly" in module.message
     assert node_ids() == before
     assert not temporary.exists()
     enhancement = enhance(module, qtbot)
     assert enhancement is not None
     os.kill(module.logic.worker.processId, signal.SIGKILL)
-    qtbot.waitUntil(lambda: not module.logic.worker.running, timeout=5_000)
+    qtbot.waitUntil(lambda: not module.logic.worker.running, timeout=20_000)
     module.ui.brightnessSlider.value = 0.4
     assert "Press Enhance once more" in module.message
     assert enhance(module, qtbot).brightness == pytest.approx(0.4)
@@ -231,7 +233,7 @@ def test_a_batch_has_one_progress_and_says_what_became_of_each(module, qtbot, re
     assert {"dark 1 enhanced", "dark 2 enhanced"} <= names
     assert "not ticked enhanced" not in names
     assert module.ui.batchList.count == 5
-    picture_of(module, "7-batch", tmp_path)
+    picture_of(module.module.parent, "7-batch", tmp_path)
 
 
 def slicer_unchecked():
@@ -247,7 +249,7 @@ def test_a_cancelled_batch_keeps_what_is_done(module, qtbot, dark):
     module.ui.batchButton.click()
     qtbot.waitUntil(lambda: len(module.logic.enhancements) == 1, timeout=30_000)
     module.ui.batchCancelButton.click()
-    qtbot.waitUntil(lambda: not module.panel.batch.busy, timeout=3_000)
+    qtbot.waitUntil(lambda: not module.panel.batch.busy, timeout=20_000)
     assert "Cancelled before the end" in module.ui.batchSummary.toPlainText()
     assert 1 <= len(module.logic.enhancements) <= 2
 
@@ -281,7 +283,6 @@ def test_export_writes_a_derived_series_into_a_folder(module, qtbot, series, tmp
     module.ui.exportSection.collapsed = False
     module.ui.folderRadio.click()
     module.ui.folderEdit.text = str(tmp_path / "derived")
-    picture_of(module, "8-export", tmp_path)
     module.ui.exportButton.click()
     qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=30_000)
     assert "3 DICOM files written" in module.message
@@ -364,7 +365,7 @@ def test_settings_persist_and_are_used(module, tmp_path):
     module.ui.rangeBox.currentIndex = module.ui.rangeBox.findData("window")
     module.ui.sharedToneCheck.click()
     module.ui.wipeRadio.click()
-    picture_of(module, "10-settings", tmp_path)
+    picture_of(module.module.parent, "10-settings", tmp_path)
     again = type(module.module)()
     try:
         wishes = again.panel.enhance.wishesFor(added(np.zeros((1, 4, 4), np.uint8)))

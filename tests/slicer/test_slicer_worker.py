@@ -102,7 +102,35 @@ def test_a_damaged_bundle_is_told_in_words(tmp_path, qtbot):
 
 def test_the_bundle_beside_the_module_is_the_one_that_runs(bundle):
     assert Environment.bundleFolder() == bundle
-    assert Worker._defaultCommand()[1:] == ["-m", "lowlight", "worker", "--bundle", str(bundle)]
+    assert Environment.workerCommand()[-3:] == ["worker", "--bundle", str(bundle)]
+
+
+def test_what_lies_in_our_folder_is_met_before_slicers_own(tmp_path, bundle):
+    """Slicer 5.10 ships pydicom 2.4: the worker and all that it starts must meet the newer one."""
+    ours, slicers = tmp_path / "ours", tmp_path / "slicers"
+    for folder, version in ((ours, "3.1.0"), (slicers, "2.4.4")):
+        (folder / "pydicom").mkdir(parents=True)
+        (folder / "pydicom" / "__init__.py").write_text(f"__version__ = {version!r}")
+    (ours / "lowlight").mkdir()
+    (ours / "lowlight" / "__init__.py").write_text("")
+    (ours / "lowlight" / "__main__.py").write_text(
+        "import subprocess, sys, pydicom\nprint(pydicom.__version__, sys.argv[1:], flush=True)\n"
+        "subprocess.run([sys.executable, '-P', '-c', 'import pydicom; print(pydicom.__version__)'])"
+    )
+    done = subprocess.run(
+        [sys.executable, str(Environment.START), str(ours), "worker"],
+        env={"PYTHONPATH": str(slicers)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["3.1.0 ['worker']", "3.1.0"]
+
+
+def test_without_the_bundle_the_message_says_so(qtbot, monkeypatch):
+    monkeypatch.setattr(Environment, "bundleFolder", lambda: None)
+    problem = started(Worker(), qtbot)
+    assert "monai_bundle" in problem.message
 
 
 def test_a_worker_that_does_not_listen_is_killed_with_its_children(tmp_path, qtbot):
@@ -121,10 +149,10 @@ time.sleep(600)
     ended: list[Problem] = []
     number = worker.request("enhance", {}, ended.append, ended.append)
     worker.cancel(number)
-    qtbot.waitUntil(lambda: bool(ended), timeout=3_000)
+    qtbot.waitUntil(lambda: bool(ended), timeout=20_000)
     assert ended[0].kind == "cancelled"
     assert not psutil.pid_exists(process)
-    qtbot.waitUntil(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie", timeout=2_000)
+    qtbot.waitUntil(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie", timeout=20_000)
     assert not folder.exists()
 
 

@@ -14,8 +14,8 @@ import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 _PLACES = (QtCore, QtGui, QtWidgets, QtUiTools)
-_VIRTUAL = {"sizeHint", "minimumSizeHint"}
-"""Properties whose getter Qt itself calls as a virtual method: they stay methods."""
+_VIRTUAL = {"sizeHint", "minimumSizeHint", "singleShot"}
+"""Their getters are virtual methods, which Qt calls itself, or share a name with a static one: they stay methods."""
 
 
 def _property(name: str) -> property:

@@ -70,7 +70,9 @@ class SliceView(QtWidgets.QWidget):
         self.logic.UpdatePipeline()
         connection = self.logic.GetImageDataConnection()
         if connection is None:
-            return QtGui.QImage(width, height, QtGui.QImage.Format_Grayscale8)
+            empty = QtGui.QImage(width, height, QtGui.QImage.Format_RGB888)
+            empty.fill(QtCore.Qt.black)
+            return empty
         cast = vtk.vtkImageCast()
         cast.SetInputConnection(connection)
         cast.SetOutputScalarTypeToUnsignedChar()
