@@ -50,7 +50,8 @@ def enhancing(runs: int) -> None:
     with Worker() as worker:
         worker.hello()
         process = psutil.Process(worker.pid)
-        print(f"\nmemory of the warm worker: {process.memory_info().rss / 1e6:.0f} MB")
+        spent, memory = process.cpu_times(), process.memory_info().rss
+        print(f"\nat hello: {spent.user + spent.system:.2f} s of processor time, {memory / 1e6:.0f} MB")
 
         def enhance(picture: np.ndarray) -> None:
             worker.take(worker.enhance(picture)["image"])

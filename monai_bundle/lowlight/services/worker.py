@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -14,11 +15,9 @@ from typing import Any, NoReturn
 
 import lowlight
 from lowlight.enhance.devices import all_devices, installed, known_devices
-from lowlight.imaging import isolation
 from lowlight.services.channel import LONGEST_LINE, Channel
 from lowlight.services.engines import Engines
 from lowlight.services.enhancing import LARGEST_BRIGHTNESS, LARGEST_DENOISE, enhance
-from lowlight.services.exporting import export
 from lowlight.services.failures import Failure, bad_request, failure_of
 from lowlight.services.folder import PrivateFolder
 from lowlight.services.job import Job
@@ -68,7 +67,7 @@ def run_worker(
     except Exception as error:
         code = 1
         _send_or_leave(channel, {"id": None, **failure_of(error).fields()})
-    isolation.interrupt()
+    _stop_decoding()
     _exit(code)
 
 
@@ -85,7 +84,7 @@ class Worker:
         self._ways: dict[str, Callable[[Job], dict[str, Any]]] = {
             "enhance": lambda job: enhance(job, engines, folder, self.shelf),
             "report": self._report,
-            "export": lambda job: export(job, engines, self.shelf),
+            "export": self._export,
             "devices": self._devices,
             "blend": self._blend,
             "maps": self._maps,
@@ -99,6 +98,7 @@ class Worker:
         for lane in (self._lane, self._quick_lane):
             lane.start()
         self._send({"type": "hello", "id": None, **self._hello()})
+        threading.Thread(target=_load_ahead, name="loading", daemon=True).start()
         bye = None
         try:
             for line in self.channel.lines():
@@ -258,6 +258,12 @@ class Worker:
         job.tell("reporting", 0, 1)
         return {"type": "report", "result": name, **kept.report(*strengths, request.count("slice"))}
 
+    def _export(self, job: Job) -> dict[str, Any]:
+        # Loading DICOM takes longer than all the rest of starting.
+        from lowlight.services.exporting import export
+
+        return export(job, self.engines, self.shelf)
+
     def _forget(self, job: Job) -> dict[str, Any]:
         name = job.request.needed("result")
         self.shelf.forget(name)
@@ -266,6 +272,19 @@ class Worker:
     def _devices(self, job: Job) -> dict[str, Any]:
         job.tell("loading", 0, 0)
         return {"type": "devices", "devices": _listed(all_devices())}
+
+
+def _load_ahead() -> None:
+    """What judging and exporting need, while the user still looks at the image."""
+    importlib.import_module("lowlight.artifacts")
+    importlib.import_module("lowlight.services.exporting")
+
+
+def _stop_decoding() -> None:
+    """End the process that decodes DICOM, if DICOM was met at all."""
+    isolation = sys.modules.get("lowlight.imaging.isolation")
+    if isolation is not None:
+        isolation.interrupt()
 
 
 def _listed(devices: dict[str, str]) -> list[dict[str, str]]:
@@ -304,7 +323,7 @@ def _send_or_leave(channel: Channel, fields: dict[str, Any]) -> None:
 def _end(folder: PrivateFolder) -> NoReturn:
     """From any thread, whatever the others are at."""
     folder.remove()
-    isolation.interrupt()
+    _stop_decoding()
     _exit(0)
 
 
