@@ -55,7 +55,7 @@ class EnhancePart:
 
     def refresh(self):
         """Enable what can be done now."""
-        ui, busy = self._ui, self._logic.busy
+        ui, busy = self._ui, self._logic.busy or self._panel.export.busy
         ui.enhanceButton.enabled = not busy
         ui.cancelButton.enabled = busy
         ui.inputSelector.enabled = not busy
@@ -82,9 +82,12 @@ class EnhancePart:
 
     def enhance(self, *_unused, force=False):
         """Start, after a warning where values are measurements."""
-        node = self._ui.inputSelector.currentNode()
         if self._logic.busy:
             return
+        node = self._ui.inputSelector.currentNode()
+        if node is not None and Volumes.isEnhanced(node):
+            # Whoever is looking at a result and presses Enhance means the image that it was made from.
+            node = Volumes.sourceOf(node)
         try:
             wishes = self.wishesFor(node) if node is not None else {}
             if self._chosen:
@@ -103,6 +106,7 @@ class EnhancePart:
     def cancel(self, *_unused):
         """Stop within a second."""
         self._logic.cancel()
+        self._panel.export.cancel()
 
     def reset(self, *_unused):
         """The strengths that the enhancement chose; without one, those of the kind of image."""

@@ -32,6 +32,11 @@ class ExportPart:
         there = self._panel.enhancement is not None and not self.busy and not self._panel.logic.busy
         self._ui.exportButton.enabled = there
 
+    def cancel(self):
+        """Stop writing; files that are already there stay."""
+        if self._export is not None:
+            self._export.cancel()
+
     def export(self, *_unused):
         """Write the enhancement at the strengths of the sliders."""
         ui = self._ui

@@ -2,6 +2,7 @@
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from . import Dicom, Jobs, Maps, Volumes
 from .Blending import Blending, alive, gone
@@ -69,7 +70,7 @@ class EnhancingLogic:
             Problem: at once, where the node is no image or another job is running.
         """
         if self.busy:
-            raise Problem("busy", "Another image is being enhanced.", "Wait for it, or cancel it.")
+            raise Problem("busy", _("Another image is being enhanced."), _("Wait for it, or cancel it."))
 
         def keep(enhancement):
             self._keep(enhancement)

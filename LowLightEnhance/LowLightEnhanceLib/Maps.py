@@ -9,6 +9,8 @@ from slicer.i18n import tr as _
 
 from . import Volumes
 from .Blending import alive, gone
+from .Problems import Problem
+from .Steps import Steps
 
 _COLOURS = 256
 
@@ -75,10 +77,23 @@ def show(worker, enhancement, kind, shown, failed):
 
     def answered(message):
         path = worker.folder / message["maps"][kind]
-        array = np.load(path, allow_pickle=False)
-        path.unlink()
-        enhancement.maps[kind] = _added(enhancement, kind, array)
-        shown(enhancement.maps[kind])
+        frames = enhancement.output.frames
+        shape = Volumes.arrayOf(enhancement.output.shown).shape[1:3]
+        image, target = Volumes.newImage((frames, *shape), np.float32)
+
+        def added():
+            _running.pop(enhancement.result, None)
+            output = enhancement.output.node
+            if slicer.mrmlScene.GetNodeByID(output.GetID() or "") is not output:
+                return
+            enhancement.maps[kind] = _added(enhancement, kind, image, target)
+            shown(enhancement.maps[kind])
+
+        def notRead(error):
+            _running.pop(enhancement.result, None)
+            failed(Problem("internal", _("The map could not be read: {reason}.").format(reason=error)))
+
+        _running[enhancement.result] = Steps(_fill(path, kind, target), added, notRead)
 
     worker.request("maps", {"result": enhancement.result, "maps": [kind]}, answered, failed)
 
@@ -97,16 +112,28 @@ def gradient(kind):
     return np.rint(np.stack(channels, -1) * 255).astype(np.uint8)
 
 
-def _added(enhancement, kind, array):
+_running = {}
+"""What reads a map, by the name of its result."""
+
+
+def _fill(path, kind, target):
+    """Generator: copy a map into its volume, slice by slice; remove its file."""
+    source = np.load(path, mmap_mode="r", allow_pickle=False)
+    stack = source if len(target) > 1 else source[None]
+    try:
+        for index in range(len(target)):
+            # A residual has the image's colours; one number a pixel is what a colour scale can show.
+            plane = stack[index].mean(-1, dtype=np.float32) if stack[index].ndim == 3 else stack[index]
+            np.multiply(np.nan_to_num(plane), np.float32(KINDS[kind].scale), out=target[index])
+            yield
+    finally:
+        del source, stack
+        path.unlink()
+
+
+def _added(enhancement, kind, image, target):
     """A map as a volume of its own, in the geometry of the result."""
-    described = KINDS[kind]
-    output = enhancement.output
-    # A residual has the image's colours; one number a pixel is what a colour scale can show.
-    colours = kind == "residual" and array.ndim == (4 if output.frames > 1 else 3)
-    array = array.mean(-1, dtype=np.float32) if colours else array
-    array = np.nan_to_num(array) * np.float32(described.scale)
-    image, target = Volumes.newImage((output.frames, *array.shape[-2:]), np.float32)
-    target[...] = array if array.ndim == 3 else array[None]
+    described, output = KINDS[kind], enhancement.output
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
     node.UnRegister(None)
     node.SetName(slicer.mrmlScene.GenerateUniqueName(f"{enhancement.source.GetName()} {described.name.lower()}"))
@@ -115,7 +142,9 @@ def _added(enhancement, kind, array):
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(_colourTable(kind).GetID())
-    highest = float(np.percentile(np.abs(target), 99.5))
+    # A sample says enough, and does not keep the window waiting.
+    sample = target[:: max(1, len(target) // 8), ::4, ::4]
+    highest = float(np.percentile(np.abs(sample), 99.5))
     lowest = -highest if described.signed else 1.0 if kind == "gain" else 0.0
     Volumes.setWindow(node, (lowest, max(highest, lowest + 1e-3)))
     node.SetNodeReferenceID(Volumes.SOURCE, enhancement.source.GetID())

@@ -62,6 +62,11 @@ def isEnhanced(node):
     return node.GetNodeReferenceID(SOURCE) is not None
 
 
+def sourceOf(node):
+    """The node that a result or a map was made from; None: it is no longer there."""
+    return node.GetNodeReference(SOURCE)
+
+
 def valueRange(picture, choice="automatic"):
     """(black, white) in units of the pixels, or None: the range of the pixel type ([0, 1] is never guessed).
 
