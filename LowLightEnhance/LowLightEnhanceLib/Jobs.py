@@ -149,8 +149,17 @@ class Job:
         )
 
     def _add(self):
-        limits = self._message["value_range"]
-        self._end(self._enhancement(Outputs.outputFor(self._picture, self._image, limits)))
+        scene = slicer.mrmlScene
+        before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+        try:
+            output = Outputs.outputFor(self._picture, self._image, self._message["value_range"])
+        except Exception as error:  # nothing half-made stays, whatever it was
+            made = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+            for node in [node for node in made if node.GetID() not in before]:
+                scene.RemoveNode(node)
+            self._fail(_asProblem(error))
+            return
+        self._end(self._enhancement(output))
 
     # Ends
 

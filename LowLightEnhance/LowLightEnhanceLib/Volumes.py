@@ -155,7 +155,8 @@ def copyDisplay(source, target, limits):
     display = source.GetScalarVolumeDisplayNode()
     if display is not None:
         target.GetDisplayNode().CopyContent(display)
-        target.GetDisplayNode().SetAndObserveColorNodeID(display.GetColorNodeID())
+        if display.GetColorNodeID():
+            target.GetDisplayNode().SetAndObserveColorNodeID(display.GetColorNodeID())
     setWindow(target, limits)
 
 

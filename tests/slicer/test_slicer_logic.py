@@ -205,3 +205,12 @@ def test_a_second_job_is_refused_while_one_runs(warm_logic, dark, qtbot):
         warm_logic.enhanceAsync(source, told.append, told.append)
     qtbot.waitUntil(lambda: bool(told), timeout=30_000)
     assert not isinstance(told[0], Problem)
+
+
+def test_nothing_half_made_stays_if_the_scene_does_not_take_the_result(warm_logic, dark, monkeypatch):
+    source = added(dark[None])
+    before = node_ids()
+    monkeypatch.setattr(Volumes, "placeBeside", lambda source, node: 1 / 0)
+    with pytest.raises(Problem, match="could not be taken over"):
+        warm_logic.enhance(source)
+    assert node_ids() == before
