@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,33 @@ class FramePrediction:
         return FramePrediction(*(part.copy() for part in (residual, self.log_error, self.log_gain, self.log_gamma)))
 
 
+class BlendMemory:
+    """What the last blend of a frame computed and the next one of the same frame can use, for who moves a slider.
+
+    It holds T(y), and T^-1(T(y) + n r) for one n: 8 bytes for each pixel and channel. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._curved: tuple[FramePrediction, NDArray[np.float32]] | None = None
+        self._denoised: tuple[FramePrediction, float, NDArray[np.float32]] | None = None
+
+    def curved(self, prediction: FramePrediction, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """T(y) of the frame with this prediction, remembered or computed."""
+        held = self._curved
+        if held is None or held[0] is not prediction:
+            held = self._curved = (prediction, compute())
+        return held[1]
+
+    def denoised(
+        self, prediction: FramePrediction, denoise: float, compute: Callable[[], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """T^-1(T(y) + n r) likewise."""
+        held = self._denoised
+        if held is None or held[0] is not prediction or held[1] != denoise:
+            held = self._denoised = (prediction, denoise, compute())
+        return held[2]
+
+
 def blend_frame(
     source: NDArray[Any],
     prediction: FramePrediction,
@@ -54,6 +81,7 @@ def blend_frame(
     brightness: float,
     denoise: float,
     out: NDArray[Any],
+    memory: BlendMemory | None = None,
 ) -> None:
     """Write one frame at given strengths into `out`.
 
@@ -62,24 +90,82 @@ def blend_frame(
         prediction: of the network.
         brightness, denoise: b in [0, 1.5], n in [0, 1].
         out: of the shape and dtype of `source`. A source of one value comes back as it is.
+        memory: used and filled; the result is the same bit for bit. None: nothing is remembered.
     """
     low, high = source.min(), source.max()
     if low == high:
         # One value everywhere is no scene: whatever a network draws into it would be invented.
         out[...] = source
         return
-    grey = source.ndim == 2
-    display = np.empty((1 if grey else 3, *source.shape[:2]), np.float32)
-    for rows in _blocks(*source.shape[:2]):
-        y = to_channels(source[rows], value_range)
-        # Of grey the three channels are equal, and one of them takes a third of the memory.
-        residual = prediction.residual[: len(y), rows]
-        maps = prediction.log_gain[rows], prediction.log_gamma[rows]
-        display[:, rows] = tone.blend(y, residual, *maps, brightness, denoise)
+    frame = _Frame(source, prediction, value_range)
+    if memory is None or denoise == 0:
+        display = frame.blended(brightness, denoise)
+    else:
+        display = frame.blended_with(memory, brightness, denoise)
     scale = ValueScale.of(display, float(low), float(high), source.dtype, value_range)
     for rows in _blocks(*source.shape[:2]):
         part = display[:, rows]
-        out[rows] = scale.values(part[0] if grey else np.moveaxis(part, 0, -1))
+        out[rows] = scale.values(part[0] if source.ndim == 2 else np.moveaxis(part, 0, -1))
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame and its prediction, computed with block by block: all arrays are (C, H, W), of grey C is 1."""
+
+    source: NDArray[Any]
+    prediction: FramePrediction
+    value_range: tuple[float, float]
+
+    def blended(self, brightness: float, denoise: float) -> NDArray[np.float32]:
+        """`lowlight.model.tone.blend`."""
+        return self._filled(
+            lambda rows: tone.blend(self._y(rows), self._residual(rows), *self._maps(rows), brightness, denoise)
+        )
+
+    def blended_with(self, memory: BlendMemory, brightness: float, denoise: float) -> NDArray[np.float32]:
+        """The same for n > 0, step by step."""
+        curved = memory.curved(
+            self.prediction, lambda: self._filled(lambda rows: tone.tone_curve(self._y(rows), *self._maps(rows)))
+        )
+
+        def toned(rows: slice) -> NDArray[np.float32]:
+            return curved[:, rows] + denoise * self._residual(rows)
+
+        if brightness == 1:
+            return self._filled(toned)
+        denoised = memory.denoised(
+            self.prediction,
+            denoise,
+            lambda: self._filled(lambda rows: tone.inverse_tone_curve(toned(rows), *self._maps(rows))),
+        )
+        if brightness == 0:
+            return denoised
+
+        def brightened(rows: slice) -> NDArray[np.float32]:
+            log_gain, log_gamma = self._maps(rows)
+            return tone.tone_curve(denoised[:, rows], brightness * log_gain, brightness * log_gamma)
+
+        return self._filled(brightened)
+
+    def _y(self, rows: slice) -> NDArray[np.float32]:
+        return to_channels(self.source[rows], self.value_range)
+
+    def _residual(self, rows: slice) -> NDArray[np.float32]:
+        # Of grey the three channels are equal, and one of them takes a third of the memory.
+        return self.prediction.residual[: self._channels, rows]
+
+    def _maps(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self.prediction.log_gain[rows], self.prediction.log_gamma[rows]
+
+    @property
+    def _channels(self) -> int:
+        return 1 if self.source.ndim == 2 else 3
+
+    def _filled(self, part: Callable[[slice], NDArray[np.float32]]) -> NDArray[np.float32]:
+        filled = np.empty((self._channels, *self.source.shape[:2]), np.float32)
+        for rows in _blocks(*self.source.shape[:2]):
+            filled[:, rows] = part(rows)
+        return filled
 
 
 def _blocks(height: int, width: int) -> Iterator[slice]:

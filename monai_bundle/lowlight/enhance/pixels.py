@@ -70,7 +70,10 @@ def to_channels(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArra
     """The same with a single channel for grey: float32 (1, H, W) or (3, H, W)."""
     black, white = value_range
     # Differences are taken in double: 32-bit integers have more digits than float32.
-    scaled = ((frame.astype(np.float64) - black) / (white - black)).astype(np.float32)
+    double = frame.astype(np.float64)
+    double -= black
+    double /= white - black
+    scaled = double.astype(np.float32)
     if scaled.ndim == 2:
         return scaled[None]
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
@@ -114,14 +117,19 @@ class ValueScale:
 
     def values(self, display: NDArray[np.float32]) -> NDArray[Any]:
         """A part of that frame, of any shape, in the dtype and units of the source."""
-        values = display.astype(np.float64) * (self.white - self.black) + self.black
-        values = np.clip(self._drawn_together(values), self.low, self.high)
+        # In place, since this runs at every move of a slider.
+        values = display.astype(np.float64)
+        values *= self.white - self.black
+        values += self.black
+        values = self._drawn_together(values)
+        np.clip(values, self.low, self.high, out=values)
         if self.dtype.kind in "iu":
             limits = np.iinfo(self.dtype)
-            # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
-            values = np.clip(
-                np.rint(values), limits.min, np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-            )
+            np.rint(values, out=values)
+            if self.low < limits.min or self.high > limits.max or limits.bits == 64:
+                # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
+                highest = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+                np.clip(values, limits.min, highest, out=values)
         elif self.dtype.kind == "b":
             return values >= 0.5
         return values.astype(self.dtype)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.enhance.blending import FramePrediction, blend_frame
+from lowlight.enhance.blending import BlendMemory, FramePrediction, blend_frame
 from lowlight.enhance.judging import Judgement, Subject, judge
 from lowlight.model import tone
 
@@ -33,6 +33,7 @@ class Result:
         valid, tables: what judging needs beside the pixels, as given to `Enhancer`.
         derivation: one line that says what made it, for the metadata of a derived file.
         facts: what else belongs into the report, JSON-serialisable: model, device, seconds, ...
+        memory: makes the next blend faster, see `slimmed`; None: nothing is remembered.
         image: enhanced, same shape, dtype and units as the source; integers rounded and clipped to the value range.
     """
 
@@ -51,6 +52,7 @@ class Result:
     derivation: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     image: NDArray[Any] = field(init=False, repr=False)
+    memory: BlendMemory | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", self.blend(self.brightness, self.denoise))
@@ -76,7 +78,7 @@ class Result:
         sources = self.source if self.frames else self.source[None]
         blended = np.empty_like(sources)
         for target, source, prediction in zip(blended, sources, self.predictions, strict=True):
-            blend_frame(source, prediction, self.value_range, b, n, target)
+            blend_frame(source, prediction, self.value_range, b, n, target, self.memory)
         if self.mask is not None:
             blended[:, ~self.mask] = sources[:, ~self.mask]
         return blended if self.frames else blended[0]
@@ -88,12 +90,14 @@ class Result:
         return self._with(source=source, predictions=predictions, image=image, valid=valid, frames=False, judged=None)
 
     def slimmed(self) -> Result:
-        """The same without the memory that nothing needs any more, to be kept for long: see `FramePrediction.kept`."""
+        """The same, to be kept for long and blended often: without what nothing needs (`FramePrediction.kept`), with
+        what the last blend computed (`BlendMemory`), which its frames share."""
         grey = self.source.ndim == (3 if self.frames else 2)
         # Frames that were left alone share one prediction, and go on to do so.
         slim = {id(prediction): prediction for prediction in self.predictions}
         slim = {key: prediction.kept(grey) for key, prediction in slim.items()}
-        return self._with(predictions=[slim[id(prediction)] for prediction in self.predictions])
+        predictions = [slim[id(prediction)] for prediction in self.predictions]
+        return self._with(predictions=predictions, memory=BlendMemory())
 
     def _with(self, **changed: Any) -> Result:
         """A copy that does not blend its image anew, as `dataclasses.replace` would."""

@@ -282,9 +282,10 @@ def _load_ahead() -> None:
 
 def _stop_decoding() -> None:
     """End the process that decodes DICOM, if DICOM was met at all."""
-    isolation = sys.modules.get("lowlight.imaging.isolation")
-    if isolation is not None:
-        isolation.interrupt()
+    # The module may be in the middle of being loaded ahead.
+    interrupt = getattr(sys.modules.get("lowlight.imaging.isolation"), "interrupt", None)
+    if interrupt is not None:
+        interrupt()
 
 
 def _listed(devices: dict[str, str]) -> list[dict[str, str]]:
