@@ -171,11 +171,12 @@ class EnhancePart:
         self.idle()
         if enhancement.output is None:
             self._panel.refresh()
-            self._panel.tell(
-                _("Left as it is: {reason}.").format(reason=enhancement.reason.rstrip(".")),
-                "information",
-                force=bool(enhancement.message.get("undamaged")),
-            )
+            undamaged = bool(enhancement.message.get("undamaged"))
+            reason = enhancement.reason.rstrip(".")
+            text = f"{reason[:1].upper()}{reason[1:]}."
+            if undamaged:
+                text += " " + _("No darkness, noise, blur or JPEG damage that needs mending was found.")
+            self._panel.tell(text, force=undamaged)
             return
         self._chosen = False
         self._panel.show(enhancement)

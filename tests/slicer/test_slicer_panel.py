@@ -166,9 +166,9 @@ def test_a_good_image_is_left_alone_until_someone_insists(module, qtbot, retina,
     source = added(retina[None], "good")
     before = node_ids()
     assert enhance(module, qtbot, source) is None
-    assert "Left as it is: judged undamaged" in module.message
+    assert "Judged undamaged, left unchanged." in module.message
     assert node_ids() == before
-    picture_of(module, "6-unchanged", tmp_path)
+    picture_of(module.module.parent, "6-unchanged", tmp_path)
     module.ui.forceButton.click()
     assert finished(module, qtbot) is not None
 
