@@ -55,14 +55,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
-    application_ = QtWidgets.QApplication([])
+    running = QtWidgets.QApplication([])
     import application
     import slicer
 
+    assert running
     application.install()
     application.new_scene()
     import LowLightEnhance
     from slicer_volumes import added
+    from slicer_waiting import until
     from slicer_window import Window
 
     from lowlight import Enhancer
@@ -71,12 +73,6 @@ def main() -> None:
     window = Window(module)
     window.show()
     heart = Heart()
-
-    def until(condition) -> float:
-        started = time.perf_counter()
-        while not condition():
-            application_.processEvents(QtCore.QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 20)
-        return time.perf_counter() - started
 
     def click(node) -> float:
         window.choose(node)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from slicer_volumes import node_ids
 
-Wait = Callable[[Callable[[], bool], int], None]
+Wait = Callable[[Callable[[], bool], int], object]
 """Keeps the event loop going until a condition holds, for so many seconds at most."""
 
 

@@ -21,28 +21,24 @@ def main() -> int:
     temporary = Path(tempfile.mkdtemp(prefix="soak-slicer-"))
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
 
-    from PySide6 import QtCore, QtWidgets
+    from PySide6 import QtWidgets
 
-    window = QtWidgets.QApplication([])
+    running = QtWidgets.QApplication([])
     import application
     import numpy as np
 
+    assert running
     application.install()
     application.new_scene()
     from skimage import data
     from slicer_cycles import cycle, leftovers
     from slicer_volumes import added
-
-    def wait(condition, seconds):
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, "nothing came"
-            window.processEvents(QtCore.QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 50)
+    from slicer_waiting import until
 
     source = added(np.tile(data.retina()[::8, ::8] // 6, (6, 1, 1, 1)))
     pixels, before, started = source.GetImageData(), leftovers(temporary), time.monotonic()
     bits = np.array(application.slicer.util.arrayFromVolume(source))
-    cycle(rounds, source, wait)
+    cycle(rounds, source, until)
     after = leftovers(temporary)
     assert source.GetImageData() is pixels
     assert np.array_equal(application.slicer.util.arrayFromVolume(source), bits)
