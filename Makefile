@@ -41,6 +41,7 @@ servers:
 soak: $(VENV)/.test servers
 	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
 	PYTHONPATH=tests/services $(BIN)/python tests/soak_worker.py
+	$(BIN)/python tests/slicer/soak_slicer.py
 
 acceptance: $(VENV)/.test
 	@test -d "$(LOWLIGHT_SHARED)/bench" || { echo "make acceptance: no image collection at $(LOWLIGHT_SHARED); set LOWLIGHT_SHARED"; exit 1; }
@@ -54,6 +55,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
+	$(BIN)/python benchmarks/slicer_time.py
 	$(BIN)/python benchmarks/worker_time.py
 
 clean:

@@ -1,0 +1,160 @@
+"""The module's panel: joins its parts, and holds what they share."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from . import Environment
+from .BatchPart import BatchPart
+from .ComparePart import ComparePart
+from .EnhancePart import EnhancePart
+from .ExportPart import ExportPart
+from .FindingsPart import FindingsPart
+from .Parameters import Parameters
+from .SettingsPart import SettingsPart
+
+_STYLES = {
+    "information": "background: #e3eefb; color: #123a66; border: 1px solid #9dbfe6;",
+    "good": "background: #e2f3e4; color: #17502a; border: 1px solid #9fd0a8;",
+    "warning": "background: #fdf1d8; color: #5e4203; border: 1px solid #e5c270;",
+    "problem": "background: #fbe3e1; color: #6d1a14; border: 1px solid #e3a29c;",
+}
+
+
+class Panel:
+    """Everything on the screen.
+
+    A further tab, such as one for a reader study, is added with `addTab(title, widget)`.
+
+    Attributes:
+        ui: the widgets by name. logic: an EnhancingLogic. parameters: typed values in the scene.
+        enhancement: the one that sliders, maps, findings and export act on; None: there is none.
+        installing: called when something has to be installed.
+    """
+
+    def __init__(self, widget, logic):
+        self.widget, self.logic = widget, logic
+        self.ui = slicer.util.childWidgetVariables(widget)
+        self.enhancement, self.parameters, self._gui = None, None, None
+        logic.worker.log = self.log
+        self.ui.inputSelector.setMRMLScene(slicer.mrmlScene)
+        self.settings = SettingsPart(self)
+        self.compare = ComparePart(self)
+        self.findings = FindingsPart(self)
+        self.enhance = EnhancePart(self)
+        self.export = ExportPart(self)
+        self.batch = BatchPart(self)
+        self.ui.neededButton.connect("clicked()", self.settings.install)
+        self.ui.tabs.connect("currentChanged(int)", self._tabChanged)
+        scene = slicer.mrmlScene
+        self._observers = [
+            scene.AddObserver(scene.StartCloseEvent, self._sceneCloses),
+            scene.AddObserver(scene.EndCloseEvent, self._sceneClosed),
+            scene.AddObserver(scene.NodeRemovedEvent, self._nodeRemoved),
+        ]
+        self.connectParameters()
+        self.refresh()
+
+    def addTab(self, title, widget):
+        """Add a tab before the settings, which stay last."""
+        self.ui.tabs.insertTab(self.ui.tabs.count - 1, widget, title)
+
+    def connectParameters(self):
+        """Bind the widgets to the parameters of the present scene."""
+        self.disconnectParameters()
+        self.parameters = Parameters(self.logic.getParameterNode())
+        self._gui = self.parameters.connectGui(self.ui)
+        # A selector without a choice takes what is there, as the clinician would.
+        if self.parameters.inputNode is None:
+            candidates = self.logic.candidates()
+            self.ui.inputSelector.setCurrentNode(candidates[0] if candidates else None)
+
+    def disconnectParameters(self):
+        """Let go of the scene's parameters."""
+        if self.parameters is not None:
+            self.parameters.disconnectGui(self._gui)
+            self.parameters = None
+
+    def close(self):
+        """End the worker and give the views back."""
+        for tag in self._observers:
+            slicer.mrmlScene.RemoveObserver(tag)
+        self.findings.stop()
+        self.compare.close()
+        self.logic.close()
+        self.disconnectParameters()
+        self.ui.inputSelector.setMRMLScene(None)
+
+    # What the parts share
+
+    def tell(self, text, kind="information", force=False, install=False):
+        """Show a message; `force` and `install` offer the button that acts on it."""
+        label = self.ui.messageLabel
+        label.text = text
+        label.styleSheet = f"QLabel {{ {_STYLES[kind]} border-radius: 4px; padding: 6px; }}"
+        label.visible = bool(text)
+        self.ui.forceButton.visible = force
+        self.ui.neededButton.visible = install
+        if text:
+            self.log(text)
+
+    def tellProblem(self, problem):
+        """Show what went wrong and what to do."""
+        if problem.kind == "cancelled":
+            self.tell(str(problem))
+            return
+        self.tell(str(problem), "problem", install=problem.kind in ("not-installed", "missing-dependency"))
+
+    def log(self, text):
+        """A line for the log."""
+        self.ui.logView.appendPlainText(text)
+
+    def show(self, enhancement):
+        """Make an enhancement the one that all parts act on; None: none."""
+        self.enhancement = enhancement
+        self.compare.show(enhancement)
+        self.findings.show(enhancement)
+        self.enhance.follow(enhancement)
+        self.refresh()
+
+    def refresh(self):
+        """Enable what can be done now."""
+        for part in (self.enhance, self.compare, self.findings, self.export, self.batch, self.settings):
+            part.refresh()
+
+    # Events
+
+    def _tabChanged(self, *_unused):
+        self.batch.refresh()
+
+    def _sceneCloses(self, *_unused):
+        self.logic.cancel()
+        self.compare.leave()
+        self.disconnectParameters()
+
+    def _sceneClosed(self, *_unused):
+        self.logic.forgetScene()
+        self.compare.forget()
+        self.connectParameters()
+        self.show(None)
+
+    def _nodeRemoved(self, *_unused):
+        enhancement = self.enhancement
+        if enhancement is None or slicer.mrmlScene.IsClosing():
+            return
+        gone = [n for n in (enhancement.source, enhancement.output.node) if not inScene(n)]
+        if gone:
+            self.compare.leave()
+            self.show(None)
+            self.tell(_("The compared image was removed from the scene."))
+
+
+def inScene(node):
+    """Whether a node is still in the scene."""
+    return node is not None and slicer.mrmlScene.GetNodeByID(node.GetID() or "") is node
+
+
+def load():
+    """The panel's widget from its file."""
+    widget = slicer.util.loadUI(str(Environment.MODULE_FOLDER / "Resources" / "UI" / "LowLightEnhance.ui"))
+    widget.setMRMLScene(slicer.mrmlScene)
+    return widget

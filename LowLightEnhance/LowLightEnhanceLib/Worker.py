@@ -1,0 +1,306 @@
+"""The worker seen from Slicer: a child process that holds the network, spoken to in JSON lines (docs/worker.md)."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import qt
+from slicer.i18n import tr as _
+
+from . import Environment, ProcessTree
+from .Problems import Problem, cancelled
+
+PROTOCOL = 1
+VERSION = "0.1.0"
+"""Of this module; worker and module are of the same version up to the last number."""
+PATIENCE = 500
+"""Milliseconds that a cancelled job has to end by itself, before the worker is killed with all below it."""
+START_LIMIT = 180_000
+"""Milliseconds within which a worker has to say hello."""
+
+
+@dataclass
+class _Request:
+    answered: Callable[[dict], None]
+    failed: Callable[[Problem], None]
+    progressed: Optional[Callable[[dict], None]] = None
+    overdue: Optional[Any] = None
+
+
+class Worker:
+    """Starts the worker when it is first needed, keeps it warm, and starts it anew after it has ended.
+
+    Attributes:
+        generation: counts started processes: what an earlier one kept is gone.
+        hello: the last greeting, {} before the first.
+        folder: where arrays are exchanged with the present process.
+        log: called with each line that is worth showing.
+    """
+
+    def __init__(self, log=lambda text: None, command=None):
+        self.generation, self.hello, self.folder, self.log = 0, {}, None, log
+        self._command = command
+        self._process, self._temporary, self._started = None, None, None
+        self._waiting, self._requests, self._next = [], {}, 1
+        self._buffer, self._errors, self._stopping = b"", "", False
+
+    @property
+    def running(self):
+        """Whether there is a process."""
+        return self._process is not None
+
+    @property
+    def processId(self):
+        """Number of the process; 0: none."""
+        return self._process.processId() if self.running else 0
+
+    def whenReady(self, ready, failed):
+        """Call `ready` once the worker has said hello, starting it if need be; `failed` with why it did not."""
+        if self.running and self.folder and not self._cancelling:
+            ready()
+            return
+        self._waiting.append((ready, failed))
+        if not self.running:
+            self._start()
+
+    @property
+    def _cancelling(self):
+        """Whether a job is still to end that was cancelled: it may take the process with it."""
+        return any(request.overdue is not None for request in self._requests.values())
+
+    def request(self, kind, fields, answered, failed, progressed=None):
+        """Send one request to the running worker and return its number; exactly one of the callbacks ends it."""
+        number = self._next
+        self._next += 1
+        self._requests[number] = _Request(answered, failed, progressed)
+        self._send({"type": kind, "id": number, **fields})
+        return number
+
+    def cancel(self, number):
+        """End a job: by asking, and if it has not ended soon, by killing the worker and its children."""
+        request = self._requests.get(number)
+        if request is None or request.overdue is not None:
+            return
+        request.overdue = qt.QTimer()
+        request.overdue.setSingleShot(True)
+        request.overdue.connect("timeout()", self._killOverdue)
+        request.overdue.start(PATIENCE)
+        self._send({"type": "cancel", "id": f"cancel-{number}", "job": number})
+
+    def kill(self, *_unused):
+        """End the worker and all below it at once. Whatever was asked of it fails as cancelled."""
+        if self.running:
+            ProcessTree.kill(self.processId)
+            self._ended(cancelled())
+
+    def _killOverdue(self, *_unused):
+        """A job did not end when it was asked to. Who waits for the next one gets a new worker."""
+        waiting, self._waiting = self._waiting, []
+        self.kill()
+        for ready, failed in waiting:
+            self.whenReady(ready, failed)
+
+    def stop(self):
+        """End the worker for good, politely if it listens."""
+        if not self.running:
+            return
+        process, self._stopping = self._process, True
+        self._send({"type": "quit", "id": "quit"})
+        process.closeWriteChannel()
+        if not process.waitForFinished(1000) and self.running:
+            ProcessTree.kill(process.processId())
+        if self.running:
+            self._ended(cancelled())
+
+    # Starting and ending
+
+    def _start(self):
+        try:
+            program, *arguments = self._command or self._defaultCommand()
+            self._temporary = tempfile.mkdtemp(prefix="lowlight-slicer-")
+        except (Problem, OSError) as error:
+            problem = error if isinstance(error, Problem) else Problem("no-space", str(error))
+            # Not from here: whoever asks must have got back before being told.
+            qt.QTimer.singleShot(0, lambda: self._refuse(problem))
+            return
+        self.generation += 1
+        self._buffer, self._errors, self.folder, self._stopping = b"", "", None, False
+        process = self._process = qt.QProcess()
+        process.setProcessEnvironment(Environment.workerEnvironment())
+        process.connect("readyReadStandardOutput()", lambda *_unused: self._read(process))
+        process.connect("readyReadStandardError()", lambda *_unused: self._readErrors(process))
+        process.connect("finished(int,QProcess::ExitStatus)", lambda *_unused: self._finished(process))
+        process.connect(
+            "errorOccurred(QProcess::ProcessError)", lambda error, *_unused: self._failedToStart(process, error)
+        )
+        self.log(_("Starting the enhancer…"))
+        self._started = qt.QTimer()
+        self._started.setSingleShot(True)
+        self._started.connect("timeout()", self.kill)
+        self._started.start(START_LIMIT)
+        process.start(program, [*arguments, "--temporary", self._temporary])
+
+    @staticmethod
+    def _defaultCommand():
+        command = Environment.workerCommand()
+        if command is None:
+            raise Problem(
+                "not-installed",
+                _("The folder monai_bundle, which holds the network, is not beside this module."),
+                _("Install the extension again, or use the whole repository."),
+            )
+        return command
+
+    def _failedToStart(self, process, error):
+        # Of all other errors, `finished` tells.
+        if process is self._process and error == qt.QProcess.FailedToStart:
+            self._ended(
+                Problem(
+                    "not-installed",
+                    _("Python for the enhancer could not be started: {reason}.").format(reason=process.errorString()),
+                    _("Choose another Python under Settings, or clear that field to use Slicer's own."),
+                )
+            )
+
+    def _finished(self, process):
+        if process is not self._process:
+            return
+        self._readErrors(process)
+        self._read(process)
+        if process is self._process:
+            self._ended(self._whyEnded())
+
+    def _whyEnded(self):
+        if self._stopping:
+            return cancelled()
+        lacking = re.search(r"No module named '?([\w.]+)", self._errors)
+        if lacking and not self.folder:
+            return Problem(
+                "not-installed",
+                _("The enhancer needs the Python package {name}, which is not installed.").format(
+                    name=lacking.group(1)
+                ),
+                _("Press “Install…” under Settings."),
+            )
+        if self.folder:
+            return Problem(
+                "worker-ended",
+                _("The enhancer ended unexpectedly, perhaps for lack of memory. The scene is as it was."),
+                _("Press Enhance to start it again."),
+            )
+        lines = self._errors.strip().splitlines()
+        return Problem(
+            "not-installed",
+            _("The enhancer could not be started: {reason}").format(
+                reason=lines[-1] if lines else _("it ended at once.")
+            ),
+            _("See the log under Settings; installing the packages again may help."),
+        )
+
+    def _ended(self, problem):
+        """Forget the process and tell everyone who waits for it."""
+        process, self._process = self._process, None
+        self._started.stop()
+        if process is not None:
+            # A killed process is waited for, or it would stay as a zombie until Slicer ends.
+            process.waitForFinished(1000)
+            process.deleteLater()
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary, self.folder = None, None
+        if problem.kind != "cancelled":
+            self.log(str(problem))
+        self._refuse(problem)
+
+    def _refuse(self, problem):
+        waiting, self._waiting = self._waiting, []
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            if request.overdue is not None:
+                request.overdue.stop()
+            request.failed(cancelled() if request.overdue is not None else problem)
+        for _ready, failed in waiting:
+            failed(problem)
+
+    # Messages
+
+    def _send(self, message):
+        self._process.write(json.dumps(message).encode() + b"\n")
+
+    def _readErrors(self, process):
+        text = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
+        if text and process is self._process:
+            self._errors = (self._errors + text)[-20_000:]
+            for line in text.splitlines():
+                self.log(line)
+
+    def _read(self, process):
+        # A line may come in pieces, and several at once.
+        self._buffer += bytes(process.readAllStandardOutput().data())
+        while b"\n" in self._buffer and process is self._process:
+            line, self._buffer = self._buffer.split(b"\n", 1)
+            try:
+                message = json.loads(line)
+            except ValueError:
+                self.log(_("Not understood: {line}").format(line=line[:200].decode("utf-8", "replace")))
+                continue
+            self._receive(message)
+
+    def _receive(self, message):
+        kind, number = message.get("type"), message.get("id")
+        if kind == "hello" and number is None:
+            self._greeted(message)
+        elif kind == "error" and number is None and self.folder is None:
+            ProcessTree.kill(self.processId)
+            self._ended(_problemOf(message))
+        elif kind == "progress":
+            request = self._requests.get(number)
+            if request is not None and request.progressed is not None and request.overdue is None:
+                request.progressed(message)
+        elif number in self._requests:
+            request = self._requests.pop(number)
+            if request.overdue is not None:
+                request.overdue.stop()
+            if kind == "error":
+                request.failed(_problemOf(message))
+            else:
+                request.answered(message)
+            if self.folder and not self._cancelling:
+                self._tellReady()
+
+    def _greeted(self, message):
+        version = str(message.get("version", ""))
+        if message.get("protocol") != PROTOCOL or version.split(".")[:2] != VERSION.split(".")[:2]:
+            ProcessTree.kill(self.processId)
+            self._ended(
+                Problem(
+                    "incompatible",
+                    _("The enhancer is of version {found} (protocol {protocol}), this module of {wanted}.").format(
+                        found=version, protocol=message.get("protocol"), wanted=VERSION
+                    ),
+                    _("Install the same version of both."),
+                )
+            )
+            return
+        self._started.stop()
+        self.hello, self.folder = message, Path(message["folder"])
+        self.log(
+            _("Ready: {model} on {device} ({engine}).").format(
+                model=message.get("model"), device=message.get("device"), engine=message.get("engine")
+            )
+        )
+        self._tellReady()
+
+    def _tellReady(self):
+        waiting, self._waiting = self._waiting, []
+        for ready, _failed in waiting:
+            ready()
+
+
+def _problemOf(message):
+    return Problem(message.get("kind", "internal"), message.get("message", ""), message.get("remedy", ""))

@@ -1,0 +1,147 @@
+"""How the Slicer module behaves in time: the window's heartbeat, the sliders, and click to picture against the engine.
+
+On Slicer's real scene and real Qt, offscreen, with the stand-ins of tests/slicer for the application. All of one run on
+one machine, in turns: trust the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "slicer"
+sys.path[:0] = [str(TESTS), str(TESTS / "standins"), str(TESTS.parents[1] / "LowLightEnhance")]
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import numpy as np
+from PySide6 import QtCore, QtWidgets
+
+
+class Heart:
+    """Beats every 5 ms, and remembers how long it ever had to wait."""
+
+    def __init__(self) -> None:
+        self.gaps: list[float] = []
+        self._last = time.perf_counter()
+        self._timer = QtCore.QTimer()
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(5)
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.gaps.append(now - self._last)
+        self._last = now
+
+    def restart(self) -> None:
+        self.gaps, self._last = [], time.perf_counter()
+
+
+def dark(side: int, dtype: type = np.uint8, colour: bool = False) -> np.ndarray:
+    """A real photograph, resized and darkened, with noise: (1, H, W) or (1, H, W, 3)."""
+    from skimage import data
+    from skimage.transform import resize
+
+    image = resize(data.retina(), (side, side)).astype(np.float32) * 0.16
+    image += np.random.default_rng(1).normal(0, 0.02, image.shape).astype(np.float32)
+    image = image if colour else image[..., 1]
+    return (np.clip(image, 0, 1) * np.iinfo(dtype).max).astype(dtype)[None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    running = QtWidgets.QApplication([])
+    import application
+    import slicer
+
+    assert running
+    application.install()
+    application.new_scene()
+    import LowLightEnhance
+    from slicer_volumes import added
+    from slicer_waiting import until
+    from slicer_window import Window
+
+    from lowlight import Enhancer
+
+    module = LowLightEnhance.LowLightEnhanceWidget()
+    window = Window(module)
+    window.show()
+    heart = Heart()
+
+    def click(node) -> float:
+        window.choose(node)
+        started = time.perf_counter()
+        window.ui.enhanceButton.click()
+        until(lambda: not window.logic.busy)
+        window.grab()
+        return time.perf_counter() - started
+
+    # The window itself is drawn by the processor here, not by Slicer's graphics card: that is not the module's work.
+    for view in slicer.app.layoutManager().sliceViewNames():
+        slicer.app.layoutManager().sliceWidget(view).setVisible(False)
+    warm = added(dark(256), "warm")
+    click(warm)
+
+    for name, array in (
+        ("2048 x 2048, 8 bit grey", dark(2048)),
+        ("2048 x 2048, 16 bit grey", dark(2048, np.uint16)),
+        ("2048 x 2048, 8 bit colour", dark(2048, colour=True)),
+    ):
+        node = added(array, name)
+        window.choose(node)
+        heart.restart()
+        window.ui.enhanceButton.click()
+        until(lambda: not window.logic.busy)
+        gaps = sorted(heart.gaps)
+        print(
+            f"heartbeat, {name}: longest wait {1000 * gaps[-1]:.0f} ms, second {1000 * gaps[-2]:.0f} ms, of {len(gaps)}"
+        )
+
+    array = dark(1024)
+    node = added(array, "slider")
+    click(node)
+    until(lambda: window.ui.findingsTable.item(1, 2).text() not in ("–", ""))
+    pixels = slicer.util.arrayFromVolume(window.panel.enhancement.output.node)
+    times = []
+    for number in range(20):
+        before = pixels[0, 500, :64].copy()
+        started = time.perf_counter()
+        window.ui.brightnessSlider.value = 0.5 if number % 2 else 0.9
+        until(
+            lambda before=before: (
+                not np.array_equal(before, pixels[0, 500, :64]) and not window.panel.enhance.blending.busy
+            )
+        )
+        times.append(time.perf_counter() - started)
+        until(lambda started=started: time.perf_counter() - started > 0.15)
+    print(
+        f"slider, 1024 x 1024 grey: median {1000 * statistics.median(times):.0f} ms, best {1000 * min(times):.0f} ms, "
+        f"worst {1000 * max(times):.0f} ms"
+    )
+
+    enhancer = Enhancer(device="cpu")
+    clicks, bare = [], []
+    for _ in range(runs):
+        node = added(array, "click")
+        clicks.append(click(node))
+        until(lambda: window.ui.findingsTable.item(1, 2).text() not in ("–", ""))
+        started = time.perf_counter()
+        enhancer(array[0])
+        bare.append(time.perf_counter() - started)
+    ratios = [c / b for c, b in zip(clicks, bare, strict=True)]
+    print(
+        f"click to picture, 1024 x 1024 grey: median {statistics.median(clicks):.2f} s, "
+        f"bare engine {statistics.median(bare):.2f} s, "
+        f"ratio median {statistics.median(ratios):.2f}, best {min(ratios):.2f}, worst {max(ratios):.2f}"
+    )
+    module.cleanup()
+
+
+if __name__ == "__main__":
+    main()

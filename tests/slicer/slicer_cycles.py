@@ -1,0 +1,52 @@
+"""Rounds of enhance, cancel and kill, and what they might leave behind: for the tests and for the soak run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from slicer_volumes import node_ids
+
+Wait = Callable[[Callable[[], bool], int], object]
+"""Keeps the event loop going until a condition holds, for so many seconds at most."""
+
+
+def leftovers(temporary: Path) -> tuple[set[int], set[str], set[str]]:
+    """Child processes that live, what lies in the temporary folder, nodes of the scene."""
+    children = {c.pid for c in psutil.Process().children(recursive=True) if c.status() != psutil.STATUS_ZOMBIE}
+    return children, {path.name for path in temporary.iterdir() if path.name.startswith("lowlight")}, node_ids()
+
+
+def cycle(rounds: int, source, wait: Wait) -> None:
+    """In turns: cancel while the worker starts, hands over or enhances; kill it from outside; let it finish."""
+    import LowLightEnhance
+    import slicer
+    from LowLightEnhanceLib.Problems import Problem
+
+    logic = LowLightEnhance.LowLightEnhanceLogic()
+    try:
+        for number in range(rounds):
+            before, ended, phases = node_ids(), [], []
+            job = logic.enhanceAsync(
+                source, ended.append, ended.append, lambda phase, *_, phases=phases: phases.append(phase), force=True
+            )
+            until = ("starting", "enhancing", "enhancing", "handing over", "")[number % 5]
+            if until:
+                wait(lambda until=until, phases=phases, ended=ended: until in phases or bool(ended), 60)
+            if number % 5 == 2 and not ended:
+                os.kill(logic.worker.processId, signal.SIGKILL)
+            elif until:
+                job.cancel()
+            wait(lambda ended=ended: bool(ended), 60)
+            outcome = ended[0]
+            if isinstance(outcome, Problem):
+                assert outcome.kind in ("cancelled", "worker-ended"), str(outcome)
+                assert node_ids() == before
+            else:
+                for node in (outcome.output.node.GetDisplayNode(), outcome.output.node):
+                    slicer.mrmlScene.RemoveNode(node)
+    finally:
+        logic.close()

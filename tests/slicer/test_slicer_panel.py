@@ -1,0 +1,469 @@
+"""The panel as a clinician uses it: real Qt, real scene, real worker."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import slicer
+from dicom_files import grey_clip
+from LowLightEnhanceLib import SampleData, Settings, Volumes
+from slicer_volumes import added, node_ids, sequence_of
+from slicer_window import picture_of
+from views import as_seen
+
+
+@pytest.fixture
+def dark(retina: np.ndarray) -> np.ndarray:
+    """A small dark, noisy colour photograph: uint8 (176, 176, 3)."""
+    noise = np.random.default_rng(7).normal(0, 6, retina.shape)
+    return np.clip(retina * 0.16 + noise, 0, 255).astype(np.uint8)[::2, ::2]
+
+
+def finished(module, qtbot):
+    """Wait until no job runs; the present enhancement."""
+    qtbot.waitUntil(lambda: not module.logic.busy, timeout=60_000)
+    return module.panel.enhancement
+
+
+def enhance(module, qtbot, node=None):
+    """Click Enhance on a node and wait for what comes of it."""
+    if node is not None:
+        module.choose(node)
+    module.ui.enhanceButton.click()
+    return finished(module, qtbot)
+
+
+def blended(module, qtbot):
+    """Wait until the picture shows where the sliders are."""
+    blending = module.panel.enhance.blending
+    qtbot.waitUntil(lambda: not blending.busy, timeout=20_000)
+
+
+def measured(module, qtbot):
+    """Wait until the table says what there was before and after."""
+    qtbot.waitUntil(lambda: module.ui.findingsTable.item(1, 2).text() != "–", timeout=20_000)
+
+
+def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
+    module.ui.sampleButton.click()
+    sample = module.ui.inputSelector.currentNode()
+    picture_of(module, "1-sample", tmp_path)
+    before, formats = Volumes.arrayOf(sample).tobytes(), []
+    module.ui.progressBar.valueChanged.connect(lambda value: formats.append(module.ui.progressBar.format))
+    enhancement = enhance(module, qtbot)
+    assert Volumes.arrayOf(sample).tobytes() == before
+    assert enhancement.output.node.GetName() == f"{sample.GetName()} enhanced"
+    assert "is ready" in module.message
+    original, enhanced = as_seen().values()
+    assert enhanced.mean() > 2 * original.mean()
+    measured(module, qtbot)
+    assert module.ui.findingsTable.item(1, 1).text().startswith("strong")
+    assert module.ui.findingsTable.item(1, 2).text() == "none"
+    picture_of(module, "2-side-by-side", tmp_path)
+
+    module.ui.brightnessSlider.value = 0.6
+    module.ui.denoiseSlider.value = 0.4
+    blended(module, qtbot)
+    picture_of(module, "3-sliders", tmp_path)
+    module.ui.resetButton.click()
+    blended(module, qtbot)
+
+    module.ui.wipeRadio.click()
+    module.ui.wipeSlider.value = 55
+    picture_of(module, "4-wipe", tmp_path)
+    module.ui.sideRadio.click()
+    for number, kind in ((1, "gain"), (2, "residual"), (3, "uncertainty")):
+        module.ui.mapBox.currentIndex = number
+        qtbot.waitUntil(lambda kind=kind: kind in enhancement.maps, timeout=20_000)
+        assert module.ui.legendLabel.visible
+        picture_of(module, f"5-{kind}", tmp_path)
+    module.ui.mapBox.currentIndex = 0
+    assert not module.ui.legendLabel.visible
+    module.ui.exportSection.collapsed = False
+    picture_of(module.module.parent, "8-export", tmp_path)
+
+
+def test_sliders_act_without_the_network_and_reset_brings_all_back(module, qtbot, dark):
+    source = added(dark[None])
+    enhancement = enhance(module, qtbot, source)
+    pixels = Volumes.arrayOf(enhancement.output.node)
+    full = pixels.copy()
+    module.ui.brightnessSlider.value = module.ui.denoiseSlider.value = 0
+    blended(module, qtbot)
+    assert np.array_equal(pixels, dark[None])
+    module.ui.brightnessSlider.value = 0.5
+    blended(module, qtbot)
+    assert dark.mean() < pixels.mean() < full.mean()
+    module.ui.resetButton.click()
+    blended(module, qtbot)
+    assert np.array_equal(pixels, full)
+    assert (module.ui.brightnessSlider.value, module.ui.denoiseSlider.value) == (1, 1)
+
+
+def test_of_many_slider_moves_the_last_is_what_stays(module, qtbot, dark):
+    enhancement = enhance(module, qtbot, added(dark[None]))
+    for step in range(30, 0, -1):
+        module.ui.brightnessSlider.value = step / 20
+    module.ui.brightnessSlider.value = 0
+    module.ui.denoiseSlider.value = 0
+    blended(module, qtbot)
+    assert np.array_equal(Volumes.arrayOf(enhancement.output.node), dark[None])
+
+
+def test_in_a_stack_the_slice_looked_at_follows_first_and_then_all(module, qtbot, dark):
+    stack = np.stack([dark[..., 1], dark[..., 0], dark[::-1, :, 1], dark[:, ::-1, 1]])
+    enhancement = enhance(module, qtbot, added(stack))
+    view = slicer.app.layoutManager().sliceWidget("LowLightEnhanced").mrmlSliceNode()
+    view.SetSliceOffset(2.0)
+    assert module.panel.compare.currentSlice() == 2
+    pixels = Volumes.arrayOf(enhancement.output.node)
+    module.ui.brightnessSlider.value = module.ui.denoiseSlider.value = 0
+    blended(module, qtbot)
+    assert np.array_equal(pixels[2], stack[2])
+    qtbot.waitUntil(lambda: np.array_equal(pixels, stack), timeout=30_000)
+
+
+def test_a_film_is_compared_and_tuned(module, qtbot, dark):
+    frames = np.stack([dark[:96, :96, 1], dark[40:136, :96, 1], dark[:96, 40:136, 1]])
+    source = sequence_of(frames)
+    enhancement = enhance(module, qtbot, source)
+    assert as_seen()["LowLightEnhanced"].mean() > 1.5 * as_seen()["LowLightOriginal"].mean()
+    module.ui.brightnessSlider.value = module.ui.denoiseSlider.value = 0
+    last = enhancement.output.node.GetNthDataNode(2)
+    qtbot.waitUntil(lambda: np.array_equal(Volumes.arrayOf(last)[0], frames[2]), timeout=30_000)
+    assert np.array_equal(Volumes.arrayOf(enhancement.output.shown)[0], frames[0])
+
+
+def test_views_are_linked_and_the_wipe_shows_the_original_on_the_left(module, qtbot, dark):
+    source = added(dark[None])
+    enhance(module, qtbot, source)
+    for name in ("LowLightOriginal", "LowLightEnhanced"):
+        composite = slicer.app.layoutManager().sliceWidget(name).sliceLogic().GetSliceCompositeNode()
+        assert composite.GetLinkedControl()
+        assert composite.GetHotLinkedControl()
+    original, enhanced = (as_seen()[name] for name in ("LowLightOriginal", "LowLightEnhanced"))
+    module.ui.wipeRadio.click()
+    assert slicer.app.layoutManager().sliceViewNames() == ["LowLightWipe"]
+    wiped = as_seen()["LowLightWipe"]
+    left, right = np.array_split(wiped, 2, axis=1)
+    assert left.mean() < right.mean() / 2
+    module.ui.wipeSlider.value = 100
+    assert as_seen()["LowLightWipe"].mean() < enhanced.mean() / 2
+    module.ui.wipeSlider.value = 0
+    assert as_seen()["LowLightWipe"].mean() > 2 * original.mean()
+    module.ui.slicerRadio.click()
+    assert slicer.app.layoutManager().layout == 1
+    assert not [n for n in node_ids() if slicer.mrmlScene.GetNodeByID(n).GetName().endswith("wipe")]
+
+
+def test_a_good_image_is_left_alone_until_someone_insists(module, qtbot, retina, tmp_path):
+    source = added(retina[None], "good")
+    before = node_ids()
+    assert enhance(module, qtbot, source) is None
+    assert "Judged undamaged, left unchanged." in module.message
+    assert node_ids() == before
+    picture_of(module.module.parent, "6-unchanged", tmp_path)
+    module.ui.forceButton.click()
+    assert finished(module, qtbot) is not None
+
+
+def test_cancel_ends_a_job_at_once_and_leaves_the_scene_as_it_was(module, qtbot, retina):
+    source = added(np.tile(retina[None] // 6, (8, 1, 1, 1)))
+    module.choose(source)
+    before = node_ids()
+    module.ui.enhanceButton.click()
+    qtbot.waitUntil(lambda: "Enhancing" in module.ui.progressBar.format, timeout=30_000)
+    assert not module.ui.enhanceButton.enabled
+    module.ui.cancelButton.click()
+    qtbot.waitUntil(lambda: not module.logic.busy, timeout=20_000)
+    assert "Cancelled" in module.message
+    assert node_ids() == before
+    assert module.ui.enhanceButton.enabled
+    assert enhance(module, qtbot) is not None
+
+
+def test_after_the_worker_was_killed_the_next_click_works(module, qtbot, dark):
+    source = added(np.tile(dark[None], (8, 1, 1, 1)))
+    module.choose(source)
+    before = node_ids()
+    module.ui.enhanceButton.click()
+    qtbot.waitUntil(lambda: "Enhancing" in module.ui.progressBar.format, timeout=30_000)
+    temporary = Path(module.logic.worker.folder).parent
+    os.kill(module.logic.worker.processId, signal.SIGKILL)
+    qtbot.waitUntil(lambda: not module.logic.busy, timeout=20_000)
+    assert "ended unexpectedly" in module.message
+    assert node_ids() == before
+    assert not temporary.exists()
+    enhancement = enhance(module, qtbot)
+    assert enhancement is not None
+    os.kill(module.logic.worker.processId, signal.SIGKILL)
+    qtbot.waitUntil(lambda: not module.logic.worker.running, timeout=20_000)
+    module.ui.brightnessSlider.value = 0.4
+    assert "Press Enhance once more" in module.message
+    assert enhance(module, qtbot).brightness == pytest.approx(0.4)
+
+
+def test_a_batch_has_one_progress_and_says_what_became_of_each(module, qtbot, retina, dark, tmp_path):
+    added(dark[None], "dark 1")
+    added(dark[None, ..., 1], "dark 2")
+    added(retina[None], "good")
+    broken = added(np.full((1, 40, 40), np.nan, np.float32), "broken")
+    Volumes.setWindow(broken, (0, 1))
+    added(dark[None, ..., 2], "not ticked")
+    module.ui.tabs.currentIndex = 1
+    assert module.ui.batchList.count == 5
+    module.ui.batchList.item(4).setCheckState(slicer_unchecked())
+    shares = []
+    module.ui.batchProgress.valueChanged.connect(shares.append)
+    module.ui.batchButton.click()
+    qtbot.waitUntil(lambda: not module.panel.batch.busy, timeout=60_000)
+    summary = module.ui.batchSummary.toPlainText()
+    assert summary.startswith("2 enhanced, 1 left unchanged, 1 refused.")
+    assert "Unchanged: good: judged undamaged" in summary
+    assert "Refused: broken: " in summary
+    assert shares == sorted(shares)
+    assert shares[-1] == 1000
+    names = {slicer.mrmlScene.GetNodeByID(node).GetName() for node in node_ids()}
+    assert {"dark 1 enhanced", "dark 2 enhanced"} <= names
+    assert "not ticked enhanced" not in names
+    assert module.ui.batchList.count == 5
+    picture_of(module.module.parent, "7-batch", tmp_path)
+
+
+def slicer_unchecked():
+    import qt
+
+    return qt.Qt.Unchecked
+
+
+def test_a_cancelled_batch_keeps_what_is_done(module, qtbot, dark):
+    for number in range(4):
+        added(dark[None], f"dark {number}")
+    module.ui.tabs.currentIndex = 1
+    module.ui.batchButton.click()
+    qtbot.waitUntil(lambda: len(module.logic.enhancements) == 1, timeout=30_000)
+    module.ui.batchCancelButton.click()
+    qtbot.waitUntil(lambda: not module.panel.batch.busy, timeout=20_000)
+    assert "Cancelled before the end" in module.ui.batchSummary.toPlainText()
+    assert 1 <= len(module.logic.enhancements) <= 2
+
+
+@pytest.fixture
+def series(tmp_path):
+    """A series of the DICOM database: its volume, and its files. pydicom stands in for Slicer's DICOM loader."""
+    import pydicom
+
+    files = grey_clip(tmp_path / "series", 3)
+    datasets = [pydicom.dcmread(file) for file in files]
+    volume = added(np.stack([dataset.pixel_array for dataset in datasets]).astype(np.uint16), "clip")
+    volume.SetAttribute("DICOM.instanceUIDs", " ".join(str(dataset.SOPInstanceUID) for dataset in datasets))
+    slicer.dicomDatabase.files.update({str(d.SOPInstanceUID): str(f) for d, f in zip(datasets, files, strict=True)})
+    return volume, files
+
+
+def test_what_dicom_tells_is_used(module, series):
+    volume, _files = series
+    assert module.panel.enhance.wishesFor(volume)["kind"] == "ultrasound"
+    assert Volumes.valueRange(Volumes.pictureOf(volume)) == (0, 4095)
+
+
+def test_export_writes_a_derived_series_into_a_folder(module, qtbot, series, tmp_path):
+    import pydicom
+
+    volume, files = series
+    enhance(module, qtbot, volume)
+    before = [file.read_bytes() for file in files]
+    module.ui.brightnessSlider.value = 0.8
+    module.ui.exportSection.collapsed = False
+    module.ui.folderRadio.click()
+    module.ui.folderEdit.text = str(tmp_path / "derived")
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=30_000)
+    assert "3 DICOM files written" in module.message
+    written = [pydicom.dcmread(file) for file in sorted((tmp_path / "derived").rglob("*.dcm"))]
+    assert len(written) == 3
+    source = pydicom.dcmread(files[0])
+    assert {str(dataset.StudyInstanceUID) for dataset in written} == {str(source.StudyInstanceUID)}
+    assert str(source.SeriesInstanceUID) not in {str(dataset.SeriesInstanceUID) for dataset in written}
+    assert all(next(iter(dataset.ImageType)) == "DERIVED" for dataset in written)
+    assert [file.read_bytes() for file in files] == before
+    assert Settings.read("exportFolder", "") == str(tmp_path / "derived")
+
+
+def test_export_into_the_database_leaves_no_temporary_files(module, qtbot, series):
+    volume, _files = series
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=30_000)
+    assert "Slicer's DICOM database" in module.message
+    folder, count = slicer.dicomDatabase.imported[-1]
+    assert count == 3
+    assert not Path(folder).exists()
+
+
+def test_what_was_not_loaded_from_dicom_is_not_exported(module, qtbot, dark):
+    enhance(module, qtbot, added(dark[None]))
+    module.ui.exportButton.click()
+    assert "not loaded from Slicer's DICOM database" in module.message
+
+
+def test_a_changed_volume_is_not_exported_as_what_it_is_not(module, qtbot, series, tmp_path):
+    volume, _files = series
+    Volumes.arrayOf(volume)[1] //= 2
+    enhance(module, qtbot, volume)
+    module.ui.folderEdit.text = str(tmp_path / "derived")
+    module.ui.folderRadio.click()
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=30_000)
+    assert "Enhance the stored files anew" in module.message
+    assert not list((tmp_path / "derived").rglob("*.dcm"))
+    module.ui.anewCheck.click()
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=30_000)
+    assert "3 DICOM files written" in module.message
+
+
+def test_a_ct_is_warned_about_and_can_go_on(module, qtbot, series, monkeypatch):
+    volume, _files = series
+    monkeypatch.setattr(slicer.dicomDatabase, "instanceValue", lambda uid, tag: "CT" if tag == "0008,0060" else "")
+    Volumes.setWindow(volume, (0, 4095))
+    assert enhance(module, qtbot, volume) is not None
+    assert "CT values are measurements" in module.message
+
+
+@pytest.mark.parametrize("close", [False, True], ids=["image deleted", "scene closed"])
+def test_what_is_compared_may_go_away(module, qtbot, dark, close):
+    source = added(dark[None])
+    enhance(module, qtbot, source)
+    module.ui.wipeRadio.click()
+    if close:
+        slicer.mrmlScene.Clear(False)
+    else:
+        slicer.mrmlScene.RemoveNode(source)
+    assert module.panel.enhancement is None
+    module.ui.brightnessSlider.value = 0.3
+    assert not module.ui.exportButton.enabled
+    assert enhance(module, qtbot, added(dark[None], "next")) is not None
+
+
+def test_no_image_gives_a_plain_message(module, tmp_path):
+    module.ui.enhanceButton.click()
+    assert module.message.startswith("No image is chosen.")
+    picture_of(module, "9-no-image", tmp_path)
+
+
+def test_settings_persist_and_are_used(module, tmp_path):
+    module.ui.tabs.currentIndex = 2
+    module.ui.engineBox.currentIndex = module.ui.engineBox.findData("onnx")
+    module.ui.rangeBox.currentIndex = module.ui.rangeBox.findData("window")
+    module.ui.sharedToneCheck.click()
+    module.ui.wipeRadio.click()
+    picture_of(module.module.parent, "10-settings", tmp_path)
+    again = type(module.module)()
+    try:
+        wishes = again.panel.enhance.wishesFor(added(np.zeros((1, 4, 4), np.uint8)))
+        assert wishes == {"kind": None, "limits": "window", "sharedTone": False, "engine": "onnx", "device": None}
+        assert again.panel.ui.wipeRadio.checked
+    finally:
+        again.cleanup()
+        again.parent.close()
+
+
+def test_the_log_holds_no_patient_name(module, qtbot, dark):
+    enhance(module, qtbot, added(dark[None]))
+    log = module.ui.logView.toPlainText()
+    assert "Ready: LowLightEnhance" in log or "is ready" in log
+    module.ui.copyLogButton.click()
+    import qt
+
+    assert qt.QApplication.clipboard().text() == log
+
+
+def test_closing_the_module_ends_the_worker(qtbot, dark):
+    import LowLightEnhance
+
+    widget = LowLightEnhance.LowLightEnhanceWidget()
+    widget.panel.ui.inputSelector.setCurrentNode(added(dark[None]))
+    widget.panel.ui.enhanceButton.click()
+    qtbot.waitUntil(lambda: widget.logic.worker.folder is not None, timeout=30_000)
+    process, temporary = widget.logic.worker.processId, widget.logic.worker.folder.parent
+    widget.cleanup()
+    widget.parent.close()
+    assert not psutil.pid_exists(process)
+    assert not temporary.exists()
+
+
+def test_everything_that_can_be_used_has_a_tooltip_and_is_reached_by_keyboard(module):
+    import qt
+
+    lacking, unreachable = [], []
+    for widget in vars(module.ui).values():
+        own = not widget.name.startswith("qt_")
+        if own and not isinstance(widget, tuple) and hasattr(widget, "toolTip"):
+            container = (
+                widget.className() in ("QWidget", "QTabWidget", "QStackedWidget") or "MRMLWidget" in widget.className()
+            )
+            if not container and not widget.toolTip and widget.className() in USED:
+                lacking.append(widget.name)
+            if widget.className() in USED - {"QLabel", "QProgressBar", "QGroupBox"}:
+                inner = widget.focusProxy() or widget
+                if (
+                    inner.focusPolicy == qt.Qt.NoFocus
+                    if not callable(inner.focusPolicy)
+                    else inner.focusPolicy() == qt.Qt.NoFocus
+                ):
+                    unreachable.append(widget.name)
+    assert not lacking
+    assert not unreachable
+
+
+USED = {
+    *(
+        "QPushButton",
+        "QComboBox",
+        "QCheckBox",
+        "QRadioButton",
+        "QSlider",
+        "QLineEdit",
+        "QPlainTextEdit",
+        "QTableWidget",
+    ),
+    *("QListWidget", "QProgressBar", "QGroupBox", "_NodeComboBox", "_SliderWidget"),
+}
+
+
+def test_every_text_can_be_translated():
+    """Texts for people go through _(): sentences outside of it would stay English."""
+    library = Path(__file__).parents[2] / "LowLightEnhance" / "LowLightEnhanceLib"
+    for file in library.glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        shown = re.findall(r"(?:\.text = |tell\(|setPlainText\(|appendPlainText\()(\"[A-Z][^\"]+\")", text)
+        assert not shown, f"{file.name}: {shown}"
+
+
+def test_the_sample_is_the_image_that_demo_darkens():
+    from lowlight.degradation import LowLight
+    from lowlight.enhance.demo import EXAMPLES
+
+    clean = EXAMPLES["retina"].pixels()
+    planes = LowLight("medium", "fundus").set_random_state(1)(np.moveaxis(clean.astype(np.float32) / 255, -1, 0))
+    dark = np.rint(np.clip(np.moveaxis(np.asarray(planes), 0, -1), 0, 1) * 255).astype(np.uint8)
+    sample = Volumes.arrayOf(SampleData.load())[0]
+    assert sample.shape == dark.shape
+    # The darkening draws from random numbers whose last bits may differ between processors.
+    assert np.mean(np.abs(sample.astype(int) - dark)) < 0.5
+
+
+def test_a_damaged_sample_is_refused(module, tmp_path, monkeypatch):
+    damaged = tmp_path / "DarkRetina.png"
+    damaged.write_bytes(SampleData.FILE.read_bytes()[:-100])
+    monkeypatch.setattr(SampleData, "FILE", damaged)
+    module.ui.sampleButton.click()
+    assert "missing or damaged" in module.message
