@@ -69,5 +69,5 @@ $(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.bundle
-	$(PIP_INSTALL) -e ".[bundle,train,test]"
+	$(PIP_INSTALL) -e ".[bundle,train,pacs,test]"
 	@touch $@

@@ -61,6 +61,7 @@ class Enhancer:
         force: bool = False,
         valid: NDArray[np.bool_] | None = None,
         tables: Mapping[int, Sequence[int]] | None = None,
+        tone: NDArray[np.float32] | None = None,
     ) -> Result:
         """Enhance one image, or frames that belong together, unless it needs nothing.
 
@@ -82,6 +83,7 @@ class Enhancer:
                 None: all but a uniform border.
             tables: quantisation tables of the JPEG file that the image comes from (Pillow's ``Image.quantization``):
                 they tell its quality where the pixels no longer do.
+            tone: what `decide_tone` decided for images of this size that this one belongs to; None: decide it anew.
 
         Raises:
             InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
@@ -108,7 +110,7 @@ class Enhancer:
             if progress is not None:
                 progress(len(predictions), len(predictions))
         else:
-            predictions = self.engine.predict(frames_to_display(image, black_white, frames), progress)
+            predictions = self.engine.predict(frames_to_display(image, black_white, frames), progress, tone)
         return Result(
             source=image,
             value_range=black_white,
@@ -135,6 +137,24 @@ class Enhancer:
                 "seconds": round(time.perf_counter() - started, 3),
             },
         )
+
+    def decide_tone(
+        self, image: NDArray[Any], value_range: tuple[float, float] | None = None, frames: bool = False
+    ) -> NDArray[np.float32]:
+        """The tone of an image, or of frames that belong together, for those that join them later.
+
+        Args:
+            image, value_range, frames: as for a call.
+
+        Returns:
+            Float32 array in the engine's own form: it fits this engine, and images of this size.
+
+        Raises:
+            InputError: as for a call.
+        """
+        image = np.asarray(image)
+        check_image(image, frames)
+        return self.engine.decide_tone(frames_to_display(image, resolve_range(image, value_range), frames))
 
     def strength(self, modality: str | None, brightness: float | None, denoise: float | None) -> dict[str, float]:
         """The strengths that a call with these arguments uses: given ones checked, missing ones from the defaults."""

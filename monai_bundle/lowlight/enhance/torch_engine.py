@@ -55,10 +55,21 @@ class TorchEngine:
         return cls(network, made["inferer"], chosen), identity
 
     @torch.inference_mode()
-    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+    def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine`: spline controls (1, 2, n, n)."""
+        controls: NDArray[np.float32] = self.inferer.tone(torch.from_numpy(display), self.network).float().cpu().numpy()
+        return controls
+
+    @torch.inference_mode()
+    def predict(
+        self, display: NDArray[np.float32], progress: Progress | None, tone: NDArray[np.float32] | None = None
+    ) -> list[FramePrediction]:
         """See `Engine`."""
         frames = torch.from_numpy(display)
-        controls = self.inferer.tone(frames, self.network)
+        if tone is None:
+            controls = self.inferer.tone(frames, self.network)
+        else:
+            controls = torch.from_numpy(tone).to(next(self.network.parameters()).device)
         predictions = []
         for index, frame in enumerate(frames):
             tile_progress = progress if len(frames) == 1 else None

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from lowlight.errors import DependencyError, InputError, NotAnImageError
-from lowlight.imaging.dicom_decoding import Decoded, Described
+from lowlight.imaging.dicom_decoding import Decoded, Described, Outline
 from lowlight.imaging.limits import Limits, way_out
 
 _MODULE = "lowlight.imaging.decoding_process"
@@ -41,6 +41,12 @@ def describe(path: Path, limits: Limits) -> Described:
     return described
 
 
+def outline(path: Path, limits: Limits) -> Outline:
+    """`lowlight.imaging.dicom_decoding.outline`, in the other process; raises as `decode`."""
+    outlined: Outline = _process.ask("outline", path, limits)
+    return outlined
+
+
 class _DecodingProcess:
     """The other process, as seen from here."""
 
@@ -49,7 +55,7 @@ class _DecodingProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
 
-    def ask(self, task: Literal["decode", "describe"], path: Path, limits: Limits, *arguments: Any) -> Any:
+    def ask(self, task: Literal["decode", "describe", "outline"], path: Path, limits: Limits, *arguments: Any) -> Any:
         """Have a task done and return its answer, or raise what it raised."""
         with self._lock:
             child = self._running()
