@@ -40,6 +40,10 @@ class NotAnImageError(InputError):
         self.beside_images = beside_images
 
 
+class LimitError(InputError):
+    """Reading an input took more time or memory than it may take, or crashed a decoder: trying again is no use."""
+
+
 class NoPartnerError(InputError):
     """An image that was to be compared has no partner; a part of a collection has many of them."""
 

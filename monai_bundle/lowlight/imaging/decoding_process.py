@@ -32,7 +32,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     # Ctrl-C reaches the whole group; whoever started this process ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    libraries = _address_space()
+    pickle.dump("ready", answers)
+    answers.flush()
     while True:
         try:
             task, path, limits, arguments = pickle.load(sys.stdin.buffer)
@@ -41,7 +42,8 @@ def main() -> None:
         if hasattr(signal, "alarm"):
             # Whoever keeps the time may have been killed.
             signal.alarm(limits.seconds_for(path) + _GRACE)
-        _limit_memory(libraries + limits.memory + _MARGIN)
+        # Beyond what is there already: libraries that earlier files had loaded are not this one's doing.
+        _limit_memory(_address_space() + limits.memory + _MARGIN)
         _do(answers, task, path, limits, arguments)
         answers.flush()
         if hasattr(signal, "alarm"):
@@ -80,7 +82,7 @@ def _send(answers: IO[bytes], result: Any) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space that the libraries take by themselves."""
+    """Bytes of address space that this process has now."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:

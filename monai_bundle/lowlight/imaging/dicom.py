@@ -17,6 +17,7 @@ from lowlight.imaging.dicom_derived import Shown, derived
 from lowlight.imaging.dicom_display import (
     DisplayMapping,
     LinearMapping,
+    MissingWindowError,
     StoredRange,
     Window,
     display_mapping,
@@ -149,9 +150,9 @@ def _grey(
     varies = count > 1 and "PerFrameFunctionalGroupsSequence" in dataset
     try:
         shown = [display_mapping(dataset, frame, declared, choice) for frame in range(count if varies else 1)]
-    except ValueError as error:
+    except MissingWindowError as error:
         raise InputError(path, str(error), "choose another with --window, or state --value-range") from None
-    except (TypeError, AttributeError, IndexError, ZeroDivisionError, OverflowError):
+    except (ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError, OverflowError):
         raise InputError(
             path, "is damaged: its rescale, window or lookup table makes no sense", "state --value-range BLACK WHITE"
         ) from None

@@ -33,6 +33,7 @@ NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, D
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
+_NOT_SUPPORTED = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "XYB")
 
 _AGAIN = "export it again from where it came"
 _OTHER = "name image files"
@@ -194,7 +195,7 @@ def _check_kind_of_pixels(path: Path, dataset: Dataset) -> None:
         raise InputError(path, f"is damaged: it stores {stored} bits in {allocated}", _AGAIN)
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in (*GREY, *COLOUR, PALETTE):
-        name = photometric if re.fullmatch(r"[A-Z0-9_ ]{1,16}", photometric) else "an unknown one"
+        name = photometric if photometric in _NOT_SUPPORTED else "an unknown one"
         raise InputError(path, f"has the photometric interpretation {name}", "convert it to grey or RGB")
     samples = int(dataset.get("SamplesPerPixel", 1))
     expected = 3 if photometric in COLOUR else 1

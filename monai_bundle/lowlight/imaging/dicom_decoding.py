@@ -6,6 +6,8 @@ Nothing here is called by the process that the user started: `lowlight.imaging.i
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from lowlight.errors import InputError, LowLightError
 from lowlight.imaging import dicom_checks as checks
 from lowlight.imaging.dicom_overlays import lie_in_pixels, separate_overlays
 from lowlight.imaging.dicom_structure import check_structure
+from lowlight.imaging.dicom_text import keep_as_stored
 from lowlight.imaging.jpeg import tables_of
 from lowlight.imaging.limits import Limits, way_out
 
@@ -106,12 +109,16 @@ def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:
         NotAnImageError, InputError: see `lowlight.imaging.dicom_checks` and `lowlight.imaging.dicom_structure`.
     """
     dataset = _parsed(path, limits, pixels=True)
+    with _damage_told(path):
+        keep_as_stored(dataset)
     checks.check_is_image(path, dataset)
     count = checks.check_size(path, dataset, limits)
     _check_memory(path, dataset, count, limits)
     checks.check_encoding(path, dataset)
     if not any_modality:
         checks.check_modality(path, dataset)
+    if dataset.get("BitsStored") is None:
+        dataset.BitsStored = dataset.BitsAllocated
     _to_little_endian(dataset)
     quantisation, encoded = _quantisation(dataset, count), len(dataset.PixelData)
     stored = _decoded(path, dataset)
@@ -236,9 +243,16 @@ def _to_little_endian(dataset: Dataset) -> None:
 def _settle(path: Path, dataset: Dataset) -> None:
     """Read every value once, here, where damage does no harm; what is private goes, because no result keeps it."""
     dataset.remove_private_tags()
+    with _damage_told(path):
+        for element in dataset.iterall():
+            if element.VR in ("DS", "IS") and not str(element.value).isascii():
+                raise ValueError("no number is written so")
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        for _ in dataset.iterall():
-            pass
+        yield
     except (MemoryError, LowLightError):
         raise
     except Exception:

@@ -37,6 +37,7 @@ from pydicom.uid import (
 from lowlight import __version__
 from lowlight.imaging.dicom_checks import GREY, class_name
 from lowlight.imaging.dicom_display import Window
+from lowlight.imaging.dicom_text import AsStored
 from lowlight.imaging.processing import Processing
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/LowLightEnhance")
@@ -178,18 +179,20 @@ def _drop_what_cannot_be_written(dataset: Dataset) -> None:
 
 def _identify(result: Dataset, source: Dataset, stored: NDArray[Any], processing: Processing) -> None:
     digest = hashlib.sha256(stored.tobytes()).hexdigest()
-    result.SOPInstanceUID = _uid(str(source.get("SOPInstanceUID")), processing.run, processing.description, digest)
-    result.SeriesInstanceUID = _uid(str(source.get("SeriesInstanceUID")), processing.run)
-    result.SeriesDescription = f"{str(source.get('SeriesDescription') or '')[:55]} enhanced".strip()
+    _put(result, SOPInstanceUID=_uid(str(source.get("SOPInstanceUID")), processing.run, processing.description, digest))
+    _put(result, SeriesInstanceUID=_uid(str(source.get("SeriesInstanceUID")), processing.run))
+    described = source.get("SeriesDescription") or ""
+    told = "" if isinstance(described, AsStored) else str(described)[:55]
+    _put(result, SeriesDescription=f"{told} enhanced".strip())
     number = source.get("SeriesNumber")
-    result.SeriesNumber = _SERIES_OFFSET + (int(number) if _is_small_number(number) else 0)
+    _put(result, SeriesNumber=_SERIES_OFFSET + (int(number) if _is_small_number(number) else 0))
     second = _second_value(source)
-    result.ImageType = ["DERIVED", second, *_values(source, "ImageType")[2:]]
+    _put(result, ImageType=["DERIVED", second, *_values(source, "ImageType")[2:]])
     for item in _group_items(result):
         for element in item:
             if element.keyword.endswith("FrameTypeSequence") and element.value:
                 frame_type = element.value[0]
-                frame_type.FrameType = ["DERIVED", second, *_values(frame_type, "FrameType")[2:]]
+                _put(frame_type, FrameType=["DERIVED", second, *_values(frame_type, "FrameType")[2:]])
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = result.get("SOPClassUID") or UID("")
     meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
@@ -205,6 +208,13 @@ def _second_value(source: Dataset) -> str:
     return "PRIMARY" if of_frames or source.get("SOPClassUID") in only_primary else "SECONDARY"
 
 
+def _put(dataset: Dataset, **elements: Any) -> None:
+    """Set elements anew: those that are there may be written with another value representation."""
+    for keyword, value in elements.items():
+        dataset.pop(keyword, None)
+        setattr(dataset, keyword, value)
+
+
 def _is_small_number(value: Any) -> bool:
     try:
         return 0 <= int(value) <= _LARGEST_INTEGER_STRING - _SERIES_OFFSET
@@ -215,7 +225,7 @@ def _is_small_number(value: Any) -> bool:
 def _values(dataset: Dataset, keyword: str) -> list[str]:
     """All values of an element that may have none, one or several."""
     value = dataset.get(keyword)
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
+    return [] if value is None else value.split("\\") if isinstance(value, str) else list(value)
 
 
 def _uid(*parts: str) -> UID:
@@ -223,7 +233,7 @@ def _uid(*parts: str) -> UID:
 
 
 def _reference(result: Dataset, source: Dataset, processing: Processing) -> None:
-    result.DerivationDescription = processing.description[:_LONGEST_DESCRIPTION]
+    _put(result, DerivationDescription=processing.description[:_LONGEST_DESCRIPTION])
     derivations = [codes.DCM.PixelByPixelMultiplication, *([codes.DCM.Smoothing] if processing.denoised else [])]
     result.DerivationCodeSequence = Sequence([_code(code) for code in derivations])
     if source.get("SOPClassUID") and source.get("SOPInstanceUID"):
@@ -269,11 +279,11 @@ def _keep_lossy_history(result: Dataset, source: Dataset, stored: NDArray[Any], 
     method = _LOSSY.get(source.file_meta.get("TransferSyntaxUID"))
     if method is None:
         return
-    result.LossyImageCompression = "01"
+    _put(result, LossyImageCompression="01")
     if encoded and not source.get("LossyImageCompressionRatio"):
-        result.LossyImageCompressionRatio = f"{max(stored.nbytes / encoded, 1):.4g}"
+        _put(result, LossyImageCompressionRatio=f"{max(stored.nbytes / encoded, 1):.4g}")
     if not source.get("LossyImageCompressionMethod") and len(_numbers(result, "LossyImageCompressionRatio")) <= 1:
-        result.LossyImageCompressionMethod = method
+        _put(result, LossyImageCompressionMethod=method)
 
 
 def _numbers(dataset: Dataset, keyword: str) -> list[Any]:
@@ -297,10 +307,10 @@ def _show(result: Dataset, shown: Shown) -> None:
             continue
         holder.pop("VOILUTSequence", None)
         holder.pop("WindowCenterWidthExplanation", None)
-        holder.WindowCenter, holder.WindowWidth = _decimal(window.centre), _decimal(window.width)
+        _put(holder, WindowCenter=_decimal(window.centre), WindowWidth=_decimal(window.width))
         holder.pop("VOILUTFunction", None)
         if window.function != "LINEAR":
-            holder.VOILUTFunction = window.function
+            _put(holder, VOILUTFunction=window.function)
 
 
 def _window_for_each_frame(result: Dataset, count: int) -> list[Dataset]:
@@ -340,13 +350,13 @@ def _say_what_has_no_unit(result: Dataset) -> None:
         transformations = holder.get("PixelValueTransformationSequence") or []
         for rescaled in (holder, *transformations):
             if "RescaleSlope" in rescaled or "RescaleType" in rescaled:
-                rescaled.RescaleType = _NO_UNIT
+                _put(rescaled, RescaleType=_NO_UNIT)
         for table in holder.get("ModalityLUTSequence") or []:
-            table.ModalityLUTType = _NO_UNIT
+            _put(table, ModalityLUTType=_NO_UNIT)
     if "Units" in result:
-        result.Units = "NONE"
+        _put(result, Units="NONE")
     if result.get("PixelIntensityRelationship") in ("LIN", "LOG") and result.get("Modality") in ("XA", "RF"):
-        result.PixelIntensityRelationship = "DISP"
+        _put(result, PixelIntensityRelationship="DISP")
 
 
 def _set_pixels(result: Dataset, stored: NDArray[Any]) -> None:
@@ -354,17 +364,15 @@ def _set_pixels(result: Dataset, stored: NDArray[Any]) -> None:
     if colour:
         for keyword in _PALETTE:
             result.pop(keyword, None)
-        result.PhotometricInterpretation = "RGB"
-        result.SamplesPerPixel, result.PlanarConfiguration = 3, 0
-        result.PixelRepresentation = 0
+        _put(result, PhotometricInterpretation="RGB", SamplesPerPixel=3, PlanarConfiguration=0, PixelRepresentation=0)
     if int(result.BitsAllocated) == 1 and not colour:
         packed = pack_bits(stored.astype(np.uint8).ravel())
         result.add_new("PixelData", "OB", packed)
         return
     bits = stored.dtype.itemsize * 8
     if colour and bits == 8:
-        result.BitsStored = 8
-    result.BitsAllocated = bits
-    result.HighBit = int(result.BitsStored) - 1
+        _put(result, BitsStored=8)
+    _put(result, BitsAllocated=bits)
+    _put(result, HighBit=int(result.BitsStored) - 1)
     content = stored.astype(stored.dtype.newbyteorder("<")).tobytes()
     result.add_new("PixelData", "OB" if bits == 8 else "OW", content + b"\0" * (len(content) % 2))

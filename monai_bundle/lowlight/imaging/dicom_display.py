@@ -68,6 +68,10 @@ class Window:
         return cls.exact((black + white) / 2, white - black)
 
 
+class MissingWindowError(ValueError):
+    """A window was asked for that the file does not have."""
+
+
 class DisplayMapping(Protocol):
     """Stored values to display space (0 black, 1 white) and back."""
 
@@ -149,7 +153,8 @@ def display_mapping(
         The mapping, and the window that makes a viewer show the same; None if a VOI LUT does.
 
     Raises:
-        ValueError: there are fewer windows; the message says how many.
+        MissingWindowError: there are fewer windows; the message says how many.
+        ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError, OverflowError: damaged values.
     """
     bounds = StoredRange.of(dataset)
     modality = _functional_group(dataset, frame, "PixelValueTransformationSequence") or dataset
@@ -241,7 +246,7 @@ def _chosen(holder: Dataset, choice: int) -> tuple[Window | None, int | None]:
     if choice <= len(windows) + tables:
         return None, choice - len(windows) - 1
     if choice > 1:
-        raise ValueError(f"has {len(windows) + tables} windows and VOI lookup tables")
+        raise MissingWindowError(f"has {len(windows) + tables} windows and VOI lookup tables")
     return None, None
 
 

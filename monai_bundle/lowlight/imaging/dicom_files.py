@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from pydicom.valuerep import PersonName
 
 from lowlight.errors import OutputError
 from lowlight.imaging import isolation
+from lowlight.imaging.dicom_text import AsStored
 from lowlight.imaging.limits import DEFAULT
 
 COMPRESSIONS = {
@@ -104,7 +106,14 @@ def _compress(dataset: Dataset, how: str) -> bool:
 def _same(written: Dataset, again: Dataset) -> bool:
     """Whether two data sets hold the same elements with the same values, in sequences too, but for the pixels."""
     written_tags, again_tags = (set(dataset.keys()) - {_PIXELS} for dataset in (written, again))
-    return written_tags == again_tags and all(_equal(written[tag].value, again[tag].value) for tag in written_tags)
+    return written_tags == again_tags and all(_same_element(tag, written, again) for tag in written_tags)
+
+
+def _same_element(tag: BaseTag, written: Dataset, again: Dataset) -> bool:
+    stored, value = again.get_item(tag), written[tag].value
+    if isinstance(value, AsStored) and isinstance(stored, RawDataElement):
+        return value == stored.value
+    return _equal(value, again[tag].value)
 
 
 def _equal(one: Any, other: Any) -> bool:

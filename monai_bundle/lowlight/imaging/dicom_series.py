@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from lowlight.errors import InputError, NotAnImageError
+from lowlight.errors import InputError, LimitError, NotAnImageError
 from lowlight.imaging import isolation
 from lowlight.imaging.collecting import Found
 from lowlight.imaging.dicom import DicomRestore
@@ -61,8 +61,8 @@ def arrange(found: Sequence[Found], limits: Limits, hashed: bool) -> list[tuple[
     Returns:
         Groups of at least one; one that is larger is in the order of time or space.
     """
-    described = {item.path: _described(item, limits) for item in found}
-    listed = _with_listed(found, described, limits)
+    described: dict[Path, Described | None] = {}
+    listed = _with_listed([_looked_at(item, described, limits) for item in found], described, limits)
     kept = _without_doubles(listed, described)
     members: dict[object, list[Found]] = defaultdict(list)
     for item in kept:
@@ -106,14 +106,18 @@ def can_be_joined(images: Sequence[MedicalImage]) -> bool:
     )
 
 
-def _described(item: Found, limits: Limits) -> Described | None:
-    if item.fault is not None:
-        return None
+def _looked_at(item: Found, described: dict[Path, Described | None], limits: Limits) -> Found:
+    """The item, with a fault if looking at it cost too much; what it says of itself goes into ``described``."""
+    described[item.path] = None
     try:
-        return isolation.describe(item.path, limits) if identify(item.path) == "dicom" else None
+        if item.fault is None and identify(item.path) == "dicom":
+            described[item.path] = isolation.describe(item.path, limits)
+    except LimitError as error:
+        return replace(item, fault=error)
     except InputError:
         # Reading it will say what is wrong.
-        return None
+        pass
+    return item
 
 
 def _with_listed(found: Sequence[Found], described: dict[Path, Described | None], limits: Limits) -> list[Found]:
@@ -132,8 +136,8 @@ def _with_listed(found: Sequence[Found], described: dict[Path, Described | None]
                 missing += 1
             elif path.resolve() not in known:
                 known.add(path.resolve())
-                result.append(Found(path, item.relative.parent / PurePosixPath(*parts), explicit=False))
-                described[path] = _described(result[-1], limits)
+                listed = Found(path, item.relative.parent / PurePosixPath(*parts), explicit=False)
+                result.append(_looked_at(listed, described, limits))
         fault = "is the directory of a DICOM medium"
         if missing:
             fault += f", and {missing} of the {len(about.referenced)} files that it lists are not there"

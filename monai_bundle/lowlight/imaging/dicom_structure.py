@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -18,19 +19,21 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lowlight.errors import InputError
+from lowlight.imaging.dicom_representations import LONG, SHORT, contradiction
 from lowlight.imaging.limits import Limits, way_out
 
 _PREAMBLE = 132
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRANSFER_SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_DELIMITERS = 0xFFFE
 _BLOCK = 1 << 20
 # Deflate shrinks nothing by more than a factor of 1032; images, even with wide borders, stay far below this one.
 _LARGEST_RATIO = 200
 _UNSUSPICIOUS = 64_000_000
 _AGAIN = "export it again from where it came"
+_UNKNOWN_TYPE = "has an unknown value representation"
+_IN_ORDER = f"{_AGAIN}; if it is known to be sound, dcmconv writes it in order"
 
 
 def check_structure(path: Path, limits: Limits) -> str:
@@ -45,7 +48,8 @@ def check_structure(path: Path, limits: Limits) -> str:
 
     Raises:
         InputError: no preamble or file meta information, no transfer syntax, an element that ends beyond the file or
-            beyond the sequence it lies in, an unknown value representation, or more than the limits allow.
+            beyond the sequence it lies in, that stands out of order or twice, or whose value representation is
+            unknown or contradicts the data dictionary, or more than the limits allow.
     """
     with _mapped(path) as data:
         if data[_PREAMBLE - 4 : _PREAMBLE] != b"DICM":
@@ -75,11 +79,19 @@ def _mapped(path: Path) -> Iterator[mmap | bytes]:
 
 def _file_meta(path: Path, data: mmap | bytes) -> tuple[str, int]:
     """The transfer syntax, and where the data set begins. Group 0002 is always Explicit VR Little Endian."""
-    position, syntax = _PREAMBLE, None
+    position, syntax, last = _PREAMBLE, None, 0
     while data[position : position + 2] == b"\x02\x00":
         header = _header(data, position, True, "<")
         if header is None or header.length == _UNDEFINED or header.value + header.length > len(data):
             raise InputError(path, "is damaged or incomplete: its file meta information is cut off", _AGAIN)
+        if header.representation not in SHORT and header.representation not in LONG:
+            raise _damaged(path, header.tag, _UNKNOWN_TYPE)
+        fault = contradiction(header.tag, header.representation, header.length)
+        if fault is not None:
+            raise _damaged(path, header.tag, fault)
+        if header.tag <= last:
+            raise _out_of_order(path, header.tag, last)
+        last = header.tag
         position = header.value + header.length
         if header.tag == _TRANSFER_SYNTAX:
             syntax = data[header.value : position].rstrip(b"\0 ").decode("ascii", "replace")
@@ -119,7 +131,7 @@ def _is_explicit(data: mmap | bytes, start: int, syntax: str) -> bool:
     """As the first element is written; a few writers state the wrong one of the two little-endian syntaxes."""
     representation = data[start + 4 : start + 6]
     if len(representation) == 2:
-        return representation in _SHORT or representation in _LONG
+        return representation in SHORT or representation in LONG
     return syntax != ImplicitVRLittleEndian
 
 
@@ -135,11 +147,11 @@ def _header(data: mmap | bytes, position: int, explicit: bool, order: str) -> _H
     try:
         group, element = struct.unpack_from(order + "HH", data, position)
         tag = group << 16 | element
-        if not explicit or group == 0xFFFE:
+        if not explicit or group == _DELIMITERS:
             (length,) = struct.unpack_from(order + "I", data, position + 4)
             return _Header(tag, b"", length, position + 8)
         representation = bytes(data[position + 4 : position + 6])
-        if representation in _SHORT:
+        if representation in SHORT:
             (length,) = struct.unpack_from(order + "H", data, position + 6)
             return _Header(tag, representation, length, position + 8)
         (length,) = struct.unpack_from(order + "I", data, position + 8)
@@ -148,14 +160,19 @@ def _header(data: mmap | bytes, position: int, explicit: bool, order: str) -> _H
         return None
 
 
-class _Level(NamedTuple):
-    """What is being walked through: a sequence (of items) or an item (of elements), up to ``end`` or a delimiter."""
+@dataclass(slots=True)
+class _Level:
+    """What is being walked through: a sequence (of items) or an item (of elements), up to ``end`` or a delimiter.
+
+    ``last`` is the element that was met last, and where it stands.
+    """
 
     is_sequence: bool
     end: int
     delimited: bool
     explicit: bool
     fragments: bool = False
+    last: tuple[int, int] = (-1, 0)
 
 
 class _Walk:
@@ -178,9 +195,9 @@ class _Walk:
                     return
                 level = levels[-1]
             header = _header(self.data, position, level.explicit and not level.is_sequence, order)
+            if len(levels) == 1 and (header is None or header.tag == 0) and not any(self.data[position:]):
+                return
             if header is None:
-                if len(levels) == 1 and not any(self.data[position:]):
-                    return
                 raise self._cut()
             count += 1
             if count > self.limits.elements:
@@ -214,13 +231,19 @@ class _Walk:
         if header.tag == _ITEM and header.length != _UNDEFINED and end <= level.end:
             # So is an item without its sequence; parsers leave it alone, and results are written without it.
             return end
-        if level.explicit and header.representation not in _SHORT and header.representation not in _LONG:
+        self._check_order(header, level, position)
+        if level.explicit and header.representation not in SHORT and header.representation not in LONG:
             if len(levels) == 1 and not any(self.data[position:]):
                 return level.end
-            raise self._damaged(header.tag, "has an unknown value representation")
+            raise self._damaged(header.tag, _UNKNOWN_TYPE)
+        if header.length == _UNDEFINED and (header.representation in SHORT or header.tag == _ITEM):
+            raise self._damaged(header.tag, "has no length")
+        if level.explicit:
+            length = 0 if header.length == _UNDEFINED else header.length
+            fault = contradiction(header.tag, header.representation, length)
+            if fault is not None:
+                raise self._damaged(header.tag, fault)
         if header.length == _UNDEFINED:
-            if header.representation in _SHORT or header.tag == _ITEM:
-                raise self._damaged(header.tag, "has no length")
             fragments = header.tag == _PIXELS
             # An unknown element of undefined length is a sequence in implicit encoding (PS3.5 6.2.2 note 2).
             explicit = level.explicit and header.representation != b"UN"
@@ -233,6 +256,21 @@ class _Walk:
             return header.value
         return end
 
+    def _check_order(self, header: _Header, level: _Level, position: int) -> None:
+        """Tags rise within a data set (PS3.5 7.1). One that does not is not the tag that it once was."""
+        if header.tag == 0:
+            # As zeros are read; to compare each with the one before would take long.
+            raise self._damaged(header.tag, "does not belong into a file")
+        tag, start = level.last
+        level.last = header.tag, position
+        if header.tag > tag:
+            return
+        if header.tag < tag:
+            raise _out_of_order(self.path, header.tag, tag)
+        length = header.value + header.length - position
+        if header.length == _UNDEFINED or self.data[start : start + length] != self.data[position : position + length]:
+            raise self._damaged(header.tag, "stands there twice, with different values")
+
     @staticmethod
     def _is_sequence(header: _Header, explicit: bool) -> bool:
         if explicit and header.representation != b"UN":
@@ -243,4 +281,16 @@ class _Walk:
         return InputError(self.path, "is damaged or incomplete: it ends in the middle of an element", _AGAIN)
 
     def _damaged(self, tag: int, fault: str) -> InputError:
-        return InputError(self.path, f"is damaged: element ({tag >> 16:04X},{tag & 0xFFFF:04X}) {fault}", _AGAIN)
+        return _damaged(self.path, tag, fault)
+
+
+def _damaged(path: Path, tag: int, fault: str, remedy: str = _AGAIN) -> InputError:
+    return InputError(path, f"is damaged: element {_written(tag)} {fault}", remedy)
+
+
+def _out_of_order(path: Path, tag: int, last: int) -> InputError:
+    return _damaged(path, tag, f"stands behind {_written(last)}, out of order", _IN_ORDER)
+
+
+def _written(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

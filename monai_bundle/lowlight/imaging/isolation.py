@@ -18,18 +18,21 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from lowlight.errors import DependencyError, InputError, NotAnImageError
+from lowlight.errors import DependencyError, InputError, LimitError, NotAnImageError
 from lowlight.imaging.dicom_decoding import Decoded, Described, Outline
 from lowlight.imaging.limits import Limits, way_out
 
 _MODULE = "lowlight.imaging.decoding_process"
+# Loading the libraries takes a second, or half a minute on a busy old machine; that is not the fault of any file.
+_SECONDS_TO_START = 120
 
 
 def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:
     """`lowlight.imaging.dicom_decoding.decode`, in the other process.
 
     Raises:
-        NotAnImageError, InputError: as there; also when the other process ran out of memory or time, or crashed.
+        NotAnImageError, InputError: as there.
+        LimitError: the other process ran out of memory or time, or crashed.
     """
     decoded: Decoded = _process.ask("decode", path, limits, any_modality)
     return decoded
@@ -85,7 +88,7 @@ class _DecodingProcess:
             return content
         if kind == "memory":
             self.stop()
-            raise InputError(path, f"needs more than {limits.memory / 1e6:g} MB to be decoded", way_out("memory"))
+            raise LimitError(path, f"needs more than {limits.memory / 1e6:g} MB to be decoded", way_out("memory"))
         if kind == "NotAnImageError":
             raise NotAnImageError(path, content[0], content[1], beside_images=True)
         raise InputError(path, content[0], content[1])
@@ -117,6 +120,26 @@ class _DecodingProcess:
 
 
 def _started() -> subprocess.Popen[bytes]:
+    """The process, once it is ready: how long that takes is not counted as any file's time."""
+    child = _spawned()
+    timer = threading.Timer(_SECONDS_TO_START, child.kill)
+    timer.start()
+    try:
+        assert child.stdout is not None
+        pickle.load(child.stdout)
+    except BaseException as error:
+        child.kill()
+        child.wait()
+        if isinstance(error, (EOFError, OSError, pickle.UnpicklingError)):
+            fault = f"ends before it is ready (exit code {child.returncode})"
+            raise DependencyError(f"{sys.executable}: the process that decodes DICOM {fault}") from None
+        raise
+    finally:
+        timer.cancel()
+    return child
+
+
+def _spawned() -> subprocess.Popen[bytes]:
     package = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
     # One thread: what one file may use of the machine should not depend on the number of cores.
@@ -153,11 +176,11 @@ def _answer(pipe: IO[bytes]) -> tuple[str, Any]:
     return "done", Decoded(stored=stored, **decoded)
 
 
-def _ended(path: Path, limits: Limits, code: int | None, late: bool) -> InputError:
+def _ended(path: Path, limits: Limits, code: int | None, late: bool) -> LimitError:
     if late:
-        return InputError(path, f"takes longer than {limits.seconds_for(path):g} s to decode", way_out("seconds"))
+        return LimitError(path, f"takes longer than {limits.seconds_for(path):g} s to decode", way_out("seconds"))
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    return InputError(path, f"makes a decoder crash ({how})", "export it again from where it came")
+    return LimitError(path, f"makes a decoder crash ({how})", "export it again from where it came")
 
 
 _process = _DecodingProcess()

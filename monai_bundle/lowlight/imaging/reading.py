@@ -60,9 +60,9 @@ def read(
     except Exception as error:
         # Decoders raise anything from struct.error to SyntaxError on damaged bytes; users need one line, logs the rest.
         logger.debug("decoding %s failed", path, exc_info=True)
-        raise InputError(
-            path, f"is damaged or incomplete ({one_line(error)})", "export it again from where it came"
-        ) from error
+        # What is said of a DICOM element quotes its value, which may be a patient's name.
+        reason = type(error).__name__ if kind == "dicom" else one_line(error)
+        raise InputError(path, f"is damaged or incomplete ({reason})", "export it again from where it came") from error
 
 
 def _loader(kind: Kind) -> Loader:

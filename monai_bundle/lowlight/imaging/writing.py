@@ -63,7 +63,9 @@ def write(
         except MemoryError:
             raise OutputError(path, "the result does not fit into memory", "split it or scale it down") from None
         except Exception as error:
-            raise OutputError(path, f"cannot be encoded ({one_line(error)})", "report this with the input") from error
+            # What is said of a DICOM element quotes its value, which may be a patient's name.
+            reason = type(error).__name__ if result_kind == "dicom" else one_line(error)
+            raise OutputError(path, f"cannot be encoded ({reason})", "report this with the input") from error
     return path
 
 

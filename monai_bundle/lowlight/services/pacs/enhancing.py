@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowlight.enhance.judging import Subject, judge
-from lowlight.errors import InputError, NotAnImageError, OutputError
+from lowlight.errors import InputError, LimitError, NotAnImageError, OutputError
 from lowlight.imaging import Found, MedicalImage, atomic_path, write
 from lowlight.imaging.dicom_series import arrange, can_be_joined, joined, tone_key
 from lowlight.imaging.limits import DicomReading
@@ -47,12 +47,21 @@ class SeriesEnhancer:
     Args:
         rules: what is wanted.
         queue: where the outcome goes.
+        refused: told of an instance that could not be read in time, and why; it may be otherwise next time.
         enhancer: the engine, loaded when the first image needs it.
         only_judge: say what would be made, and make nothing.
     """
 
-    def __init__(self, rules: Rules, queue: Queue, enhancer: Enhancer | None = None, only_judge: bool = False) -> None:
-        self._rules, self._queue, self._enhancer, self._only_judge = rules, queue, enhancer, only_judge
+    def __init__(
+        self,
+        rules: Rules,
+        queue: Queue,
+        refused: Callable[[Row, str], None],
+        enhancer: Enhancer | None = None,
+        only_judge: bool = False,
+    ) -> None:
+        self._rules, self._queue, self._refused = rules, queue, refused
+        self._enhancer, self._only_judge = enhancer, only_judge
         self._reading = DicomReading(any_modality=False, limits=rules.reading_limits)
 
     def run(self, rows: Sequence[Row]) -> None:
@@ -104,6 +113,8 @@ class SeriesEnhancer:
             return item.read(None, self._reading)
         except NotAnImageError as error:
             self._end(row, State.SKIPPED, error)
+        except LimitError as error:
+            self._refused(row, error.fault)
         except InputError as error:
             self._end(row, State.QUARANTINED, error)
         return None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pydicom
 
-from lowlight.errors import InputError, OutputError, RejectedError, UnavailableError
+from lowlight.errors import InputError, LimitError, OutputError, RejectedError, UnavailableError
 from lowlight.imaging import isolation
 from lowlight.imaging.atomic import sweep
 from lowlight.imaging.dicom_files import is_same_object
@@ -108,7 +108,7 @@ class Worker:
                 self.destinations[destination.name] = StowDestination(destination)
             elif isinstance(destination, CStoreRule):
                 self.destinations[destination.name] = CStoreDestination(destination)
-        self._enhancer = SeriesEnhancer(rules, queue, enhancer, only_judge=rules.dry_run)
+        self._enhancer = SeriesEnhancer(rules, queue, self._refused, enhancer, only_judge=rules.dry_run)
         self._housekept = 0.0
 
     def run(self) -> None:
@@ -217,6 +217,9 @@ class Worker:
             self.progress.ok(row.source)
         try:
             outline = isolation.outline(path, self.rules.reading_limits)
+        except LimitError as error:
+            # A busy machine can look like a hostile file, and the other way round: a few tries tell.
+            raise RejectedError(error.fault) from None
         except InputError as error:
             told = f"{error.fault}; {error.remedy}" if error.remedy else error.fault
             self._move(row, State.QUARANTINED, reason=told, file=name)
@@ -321,6 +324,9 @@ class Worker:
         finally:
             with suppress(sqlite3.Error):
                 self.queue.put_back(left)
+
+    def _refused(self, row: Row, reason: str) -> None:
+        self._put_off(row, reason, refused=True)
 
     def _put_off(self, row: Row, reason: str, refused: bool) -> None:
         """Try again later; one that is refused too often goes into quarantine. One that others have goes nowhere."""
