@@ -64,6 +64,7 @@ class Orthanc:
         """Delete everything."""
         for study in self.session.get(f"{self.root}/studies", timeout=20).json():
             self.session.delete(f"{self.root}/studies/{study}", timeout=20)
+        self.session.delete(f"{self.root}/changes", timeout=20)
 
     def count(self) -> int:
         """How many instances it has."""

@@ -1,11 +1,14 @@
-"""Running the PACS worker in tests: rules for a real archive, images to put into it, and what must be true of the end."""
+"""Running the PACS worker in tests: rules for a real archive, images for it, and what must be true at the end."""
 
 from __future__ import annotations
 
 import copy
 import io
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +56,41 @@ def dicomweb(archive: orthanc.Orthanc, **changed: Any) -> dict[str, Any]:
 
 
 def finished(rules: Rules | Path, enhancer: Enhancer) -> list[Row]:
-    """Run a worker until nothing is left to do; returns what became of each instance."""
+    """Run a worker until every instance is at its end; returns what became of each."""
     the_rules = load(rules) if isinstance(rules, Path) else rules
     queue = Queue(the_rules.folder)
     try:
-        Worker(the_rules, queue, once=True, enhancer=enhancer).run()
+        for _ in range(100):
+            Worker(the_rules, queue, once=True, enhancer=enhancer).run()
+            if not queue.rows(State.SEEN, State.CLAIMED, State.ENHANCED, State.STORED):
+                break
         return queue.rows(*State)
     finally:
         queue.close()
+
+
+@contextmanager
+def working(rules: Rules | Path, enhancer: Enhancer) -> Iterator[Worker]:
+    """A worker that runs beside this block."""
+    the_rules = load(rules) if isinstance(rules, Path) else rules
+    queue = Queue(the_rules.folder)
+    worker = Worker(the_rules, queue, enhancer=enhancer)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join()
+        queue.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "took too long"
+        time.sleep(0.05)
 
 
 def by_state(rows: Sequence[Row]) -> dict[str, int]:
@@ -145,7 +175,7 @@ def results(archive: orthanc.Orthanc) -> dict[str, list[Dataset]]:
 
 
 def assert_one_result_each(archive: orthanc.Orthanc, rows: Sequence[Row], folder: Path) -> None:
-    """Every verified instance has one result in the archive, no other has any, and no result has a new kind of error."""
+    """Every verified instance has one result in the archive, without a new kind of error, and no other has any."""
     contents, derived = dict(stored(archive)), results(archive)
     verified = {row.instance: row for row in rows if row.state == State.VERIFIED}
     assert derived.keys() == verified.keys()

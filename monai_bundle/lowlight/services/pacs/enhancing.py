@@ -120,7 +120,7 @@ class SeriesEnhancer:
         return None
 
     def _end(self, row: Row, state: State, error: InputError) -> None:
-        self._queue.move(row, state, reason=_told(error))
+        self._queue.move(row, state, reason=told(error))
 
     def _together(self, rows: Sequence[Row], images: Sequence[MedicalImage], rule: Rule, key: str | None) -> None:
         image = joined(images) if len(images) > 1 or (key is not None and not images[0].frames) else images[0]
@@ -134,8 +134,8 @@ class SeriesEnhancer:
         decision = None if key is None else (key, rows[0].series, ToneRow(rule.name, verdict.reason, _tone_file(key)))
         if verdict.reason or self._only_judge:
             reason = verdict.reason or f"dry run: would be enhanced ({verdict.found}) and go to {rule.destination}"
-            told = {"reason": reason, "destination": rule.destination}
-            self._queue.move_all([(row, State.SKIPPED, told) for row in rows], decision)
+            changes = {"reason": reason, "destination": rule.destination}
+            self._queue.move_all([(row, State.SKIPPED, changes) for row in rows], decision)
             return
         try:
             tone = self._tone(image, key, earlier)
@@ -212,7 +212,7 @@ class SeriesEnhancer:
         except OutputError as error:
             if _of_the_disk(error):
                 raise
-            return State.QUARANTINED, {"reason": _told(error)}
+            return State.QUARANTINED, {"reason": told(error)}
         uid = _instance_uid(target)
         return State.ENHANCED, {"result": uid, "result_file": name, "destination": rule.destination}
 
@@ -228,9 +228,10 @@ def _tone_file(key: str) -> str:
     return f"tones/{key}.npy"
 
 
-def _told(error: InputError) -> str:
-    """What is wrong, without the name of our copy, which says nothing to anybody."""
-    return f"{error.fault}; {error.remedy}" if error.remedy else error.fault
+def told(error: InputError) -> str:
+    """What is wrong, without the name of our copy, which says nothing to anybody, and in words of the rules."""
+    remedy = error.remedy.replace("--limit ", "limits: ")
+    return f"{error.fault}; {remedy}" if remedy else error.fault
 
 
 def _of_the_disk(error: OutputError) -> bool:

@@ -23,7 +23,7 @@ from lowlight.imaging import isolation
 from lowlight.imaging.atomic import sweep
 from lowlight.imaging.dicom_files import is_same_object
 from lowlight.services.pacs.destinations import CStoreDestination, Destination, StowDestination
-from lowlight.services.pacs.enhancing import SeriesEnhancer
+from lowlight.services.pacs.enhancing import SeriesEnhancer, told
 from lowlight.services.pacs.listener import Listener
 from lowlight.services.pacs.logs import log, pseudonym
 from lowlight.services.pacs.queue import Queue, Row, State
@@ -221,8 +221,7 @@ class Worker:
             # A busy machine can look like a hostile file, and the other way round: a few tries tell.
             raise RejectedError(error.fault) from None
         except InputError as error:
-            told = f"{error.fault}; {error.remedy}" if error.remedy else error.fault
-            self._move(row, State.QUARANTINED, reason=told, file=name)
+            self._move(row, State.QUARANTINED, reason=told(error), file=name)
             return
         known = {"study": outline.study, "series": outline.series, "file": name}
         if outline.instance != row.instance:
