@@ -78,6 +78,7 @@ def working(rules: Rules | Path, enhancer: Enhancer) -> Iterator[Worker]:
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
+        assert worker.started.wait(60)
         yield worker
     finally:
         worker.stop()

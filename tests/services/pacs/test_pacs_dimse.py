@@ -1,4 +1,4 @@
-"""DIMSE with a real archive: it forwards instances to the listener, takes results, gives them back and commits itself."""
+"""DIMSE with a real archive: it forwards instances to the listener, takes results, and gives them back."""
 
 from __future__ import annotations
 

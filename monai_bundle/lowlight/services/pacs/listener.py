@@ -6,7 +6,9 @@ import logging
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,18 @@ class Listener:
     def port(self) -> int:
         """Where it listens."""
         return int(self._server.socket.getsockname()[1])
+
+    def tidy(self, older: float = 0.0) -> None:
+        """Remove what callers have left half-sent: what nobody has added to for longer than a caller may be silent.
+
+        Args:
+            older: seconds beyond that.
+        """
+        late = time.time() - self._rule.silence - older
+        for path in self._arriving.iterdir():
+            with suppress(OSError):
+                if path.stat().st_mtime < late:
+                    path.unlink()
 
     def stop(self) -> None:
         """Hang up."""

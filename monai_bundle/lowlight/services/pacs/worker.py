@@ -87,14 +87,19 @@ class Worker:
         queue: where it stands.
         once: end when nothing can be done any more now, instead of never.
         enhancer: the engine; None: loaded when the first image needs it.
+
+    Attributes:
+        progress: how it goes. started: set once it listens. listeners: those that do.
     """
 
     def __init__(self, rules: Rules, queue: Queue, once: bool = False, enhancer: Enhancer | None = None) -> None:
         self.rules, self.queue, self.progress = rules, queue, Progress()
         self._once, self._stop, self._wake = once, threading.Event(), threading.Condition()
+        self.started = threading.Event()
         self._polled: set[str] = set()
         self.sources: dict[str, Source] = {}
         self._listening: list[ListenerRule] = []
+        self.listeners: list[Listener] = []
         for rule in rules.sources:
             if isinstance(rule, OrthancRule):
                 self.sources[rule.name] = OrthancSource(rule, rules)
@@ -119,7 +124,8 @@ class Worker:
         """
         self._tidy_up()
         # A dry run listens to nobody: an instance that it took and forgot would be lost.
-        listeners = [] if self.rules.dry_run else [Listener(rule, self.queue, self._woken) for rule in self._listening]
+        if not self.rules.dry_run:
+            self.listeners += [Listener(rule, self.queue, self._woken) for rule in self._listening]
         loops: list[tuple[str, Callable[[], bool]]] = [("fetch", self._fetch), ("enhance", self._enhance)]
         if not self.rules.dry_run:
             loops.append(("deliver", self._deliver))
@@ -128,6 +134,7 @@ class Worker:
             threading.Thread(target=self._poll, args=(source,), name=source.name, daemon=True)
             for source in self.sources.values()
         ]
+        self.started.set()
         log("started", sources=len(self.rules.sources), dry_run=self.rules.dry_run)
         for thread in threads:
             thread.start()
@@ -138,7 +145,7 @@ class Worker:
                     break
         finally:
             self.stop()
-            for listener in listeners:
+            for listener in self.listeners:
                 listener.stop()
             for thread in threads:
                 thread.join()
@@ -362,6 +369,8 @@ class Worker:
             if dead := self.queue.free_the_dead():
                 log("took over from workers that ended", workers=dead)
             self.remove_copies()
+            for listener in self.listeners:
+                listener.tidy(older=_HOUSEKEEPING)
 
     def remove_copies(self) -> None:
         """Remove what the rules let go: at once what needs no result, after the rule's retention what is verified."""
