@@ -1,4 +1,4 @@
-"""`lowlight pacs` on the command line: rules are checked, a dry run changes nothing, state is shown, logs name nobody."""
+"""`lowlight pacs` on the command line: rules are checked, a dry run changes nothing, logs name nobody."""
 
 from __future__ import annotations
 

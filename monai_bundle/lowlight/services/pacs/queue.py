@@ -19,7 +19,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -171,6 +171,10 @@ class Queue:
         folder: where it is kept, with the copies; made if need be, for its owner alone.
         worker: take part in the work; else only look and `retry`.
 
+    Attributes:
+        owner: name of this worker.
+        on_move: told of every instance that has got on, with its new state and the reason.
+
     Raises:
         InputError: the file there is none of ours.
     """
@@ -181,6 +185,7 @@ class Queue:
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self.owner = secrets.token_hex(8)
+        self.on_move: Callable[[Row, State, str], None] = lambda row, state, reason: None
         if not worker and not self.file.is_file():
             raise InputError(
                 self.file, "is not there: no worker has run with these rules yet", "start lowlight pacs run"
@@ -351,24 +356,28 @@ class Queue:
         self, moves: Sequence[tuple[Row, State, dict[str, Any]]], tone: tuple[str, str, ToneRow] | None = None
     ) -> int:
         """`move` for several, all in one transaction, together with what was decided about their tone (key, series)."""
-        now, moved = time.time(), 0
+        now = time.time()
+        moved: list[tuple[Row, State, str]] = []
         with self._transaction() as sql:
             for row, state, changes in moves:
                 if state not in _NEXT.get(row.state, set()):
                     raise ValueError(f"an instance that is {row.state} cannot become {state}")
                 values = {"reason": "", "attempts": 0, "delays": 0, "next_try": 0.0, **changes}
-                moved += sql.execute(
+                took = sql.execute(
                     f"UPDATE instances SET state = ?, owner = NULL, changed = ?, {_assignments(values)} "
                     "WHERE instance = ? AND owner = ? AND state = ?",
                     (state, now, *values.values(), row.instance, self.owner, row.state),
                 ).rowcount
+                moved += [(row, state, str(values["reason"]))] * took
             if tone is not None:
                 key, series, decided = tone
                 sql.execute(
                     "INSERT OR IGNORE INTO tones VALUES (?, ?, ?, ?, ?, ?)",
                     (key, series, decided.rule, decided.reason, decided.file, now),
                 )
-        return moved
+        for row, state, reason in moved:
+            self.on_move(row, state, reason)
+        return len(moved)
 
     def postpone(self, row: Row, reason: str, seconds: float, refused: bool) -> bool:
         """Put an instance back for a while; `refused` counts as an attempt, anything else as a delay."""

@@ -27,7 +27,7 @@ _LARGEST_OBJECT = 4_000_000_000
 _LONGEST_ANSWER = 3600.0
 _LONGEST_HEADERS = 65_536
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_AWAY = (401, 403, 407, 408, 425, 429, 500, 502, 503, 504, 507)
+_AWAY = (401, 403, 407, 408, 425, 429, 502, 503, 504, 507)
 """Statuses that say something of the service rather than of the object: it may be otherwise tomorrow."""
 
 

@@ -113,6 +113,7 @@ class Worker:
                 self.destinations[destination.name] = StowDestination(destination)
             elif isinstance(destination, CStoreRule):
                 self.destinations[destination.name] = CStoreDestination(destination)
+        queue.on_move = self._moved
         self._enhancer = SeriesEnhancer(rules, queue, self._refused, enhancer, only_judge=rules.dry_run)
         self._housekept = 0.0
 
@@ -216,7 +217,7 @@ class Worker:
         if not path.is_file():
             source = self.sources.get(row.source)
             if source is None:
-                self._move(
+                self.queue.move(
                     row, State.QUARANTINED, reason="its file is gone, and its source sends it only once", file=None
                 )
                 return
@@ -228,22 +229,22 @@ class Worker:
             # A busy machine can look like a hostile file, and the other way round: a few tries tell.
             raise RejectedError(error.fault) from None
         except InputError as error:
-            self._move(row, State.QUARANTINED, reason=told(error), file=name)
+            self.queue.move(row, State.QUARANTINED, reason=told(error), file=name)
             return
         known = {"study": outline.study, "series": outline.series, "file": name}
         if outline.instance != row.instance:
-            self._move(
+            self.queue.move(
                 row, State.QUARANTINED, reason="its SOP Instance UID is not the one that was announced", file=name
             )
         elif not (is_uid(outline.study) and is_uid(outline.series)):
-            self._move(row, State.QUARANTINED, reason="its study or series has no valid UID", file=name)
+            self.queue.move(row, State.QUARANTINED, reason="its study or series has no valid UID", file=name)
         elif OURS in outline.equipment:
-            self._move(row, State.SKIPPED, reason="was made by LowLightEnhance", **known)
+            self.queue.move(row, State.SKIPPED, reason="was made by LowLightEnhance", **known)
         elif (rule := self.rules.first(outline.attributes)) is None:
-            self._move(row, State.SKIPPED, reason=NO_RULE, **known)
+            self.queue.move(row, State.SKIPPED, reason=NO_RULE, **known)
         else:
             expected = outline.expected or row.expected
-            self._move(row, State.SEEN, rule=rule.name, expected=expected, **known)
+            self.queue.move(row, State.SEEN, rule=rule.name, expected=expected, **known)
 
     # claimed: enhanced, series by series.
 
@@ -279,12 +280,13 @@ class Worker:
             raise RejectedError("its destination is no longer among the rules")
         if file is None or not file.is_file():
             again = State.SEEN if row.state == State.ENHANCED else State.ENHANCED
-            self._move(row, again, result_file=None, **({"rule": None} if again == State.SEEN else {}))
+            self.queue.move(row, again, result_file=None, **({"rule": None} if again == State.SEEN else {}))
             return
         if row.state == State.ENHANCED:
             destination.store(file)
             self.progress.ok(destination.name)
-            self._move(row, State.STORED)
+            # How often it was refused still counts: an archive may take it and give back something else.
+            self.queue.move(row, State.STORED, attempts=row.attempts)
             return
         about = pydicom.dcmread(file, stop_before_pixels=True)
         again_file = file.with_name(f"{file.stem}-again.dcm")
@@ -292,6 +294,8 @@ class Worker:
             if not destination.fetch(about, again_file):
                 raise RejectedError(f"{destination.name} does not have what it has taken")
             same = is_same_object(file, again_file)
+        except OutputError:
+            raise
         except InputError as error:
             raise RejectedError(f"{destination.name} gives back something else: {error.fault}") from None
         finally:
@@ -306,7 +310,7 @@ class Worker:
         elif answer:
             raise RejectedError(f"{destination.name}: {answer}")
         else:
-            self._move(row, State.VERIFIED)
+            self.queue.move(row, State.VERIFIED)
 
     def _each(self, rows: Sequence[Row], work: Callable[[Row], None], other: Callable[[Row], str]) -> None:
         """Do a step with each; what fails waits, and does not stop the others."""
@@ -337,12 +341,12 @@ class Worker:
     def _put_off(self, row: Row, reason: str, refused: bool) -> None:
         """Try again later; one that is refused too often goes into quarantine. One that others have goes nowhere."""
         if refused and row.attempts + 1 >= self.rules.timing.attempts:
-            self._move(row, State.QUARANTINED, reason=reason, attempts=row.attempts + 1)
+            self.queue.move(row, State.QUARANTINED, reason=reason, attempts=row.attempts + 1)
             return
         count = row.attempts if refused else row.delays
         if refused and row.state == State.STORED:
             # What it took and does not give back has to be sent again.
-            self._move(
+            self.queue.move(
                 row, State.ENHANCED, reason=reason, attempts=row.attempts + 1, next_try=time.time() + self._pause(count)
             )
             return
@@ -353,11 +357,11 @@ class Worker:
         timing = self.rules.timing
         return min(timing.retry * 2.0 ** min(count, 30), timing.longest_retry) * random.uniform(0.75, 1.25)
 
-    def _move(self, row: Row, state: State, **changes: object) -> None:
-        if self.queue.move(row, state, **changes) and state != row.state:
+    def _moved(self, row: Row, state: State, reason: str) -> None:
+        if state != row.state:
             self.progress.moved[state] = self.progress.moved.get(state, 0) + 1
             level = logging.WARNING if state == State.QUARANTINED else logging.INFO
-            log(state.value, level=level, instance=pseudonym(row.instance), reason=str(changes.get("reason", "")))
+            log(state.value, level=level, instance=pseudonym(row.instance), reason=reason)
 
     # Copies that nobody needs any more.
 
