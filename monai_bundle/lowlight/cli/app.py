@@ -15,6 +15,7 @@ from lowlight.cli.options import FLAG
 from lowlight.cli.pacs import pacs
 from lowlight.cli.quantifying import quantify
 from lowlight.cli.simulating import simulate
+from lowlight.cli.working import worker
 
 app = typer.Typer(
     name="lowlight",
@@ -43,7 +44,7 @@ def _lowlight(
     pass
 
 
-for command in (demo, enhance, quantify, simulate, evaluate):
+for command in (demo, enhance, quantify, simulate, evaluate, worker):
     app.command()(command)
 app.add_typer(pacs, name="pacs")
 
