@@ -40,6 +40,7 @@ servers:
 
 soak: $(VENV)/.test servers
 	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
+	PYTHONPATH=tests/services/pacs $(BIN)/python tests/soak_pacs.py
 	PYTHONPATH=tests/services $(BIN)/python tests/soak_worker.py
 
 acceptance: $(VENV)/.test
@@ -55,6 +56,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
 	$(BIN)/python benchmarks/worker_time.py
+	$(BIN)/python benchmarks/pacs_time.py
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info

@@ -32,7 +32,7 @@ ROOT = "1.2.826.0.1.3680043.8.498.77"
 def rules_file(folder: Path, archive: orthanc.Orthanc, **changed: Any) -> Path:
     """Rules that watch an archive and store into it, written beside their secret."""
     (folder / "password").write_text(archive.password)
-    access = {"user": "test", "password_file": "password", "connect": "2 s", "answer": "5 s"}
+    access = {"user": "test", "password_file": "password", "connect": "2 s", "answer": "3 s"}
     source = {"kind": "orthanc", "name": "main", "url": archive.root, "poll": "200 ms", **access}
     destination = {"kind": "stow", "name": "archive", "url": f"{archive.root}/dicom-web", **access}
     content = {
