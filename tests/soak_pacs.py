@@ -1,4 +1,4 @@
-"""What takes too long for the tests: 500 mixed instances, and each fault 20 times at random moments during 60 instances.
+"""What takes too long for the tests: 500 mixed instances, and each fault 20 times at random moments among 60.
 
 Run it by `make soak`; it ends with code 1 if something was lost, doubled or left inconsistent.
 """
