@@ -8,13 +8,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orthanc
 import pydicom
+import requests
 import yaml
 from dicom_files import shipped
 from dicom_validation import new_kinds_of_error
@@ -153,8 +154,12 @@ def encoded(dataset: Dataset) -> bytes:
 
 
 def push_file(archive: orthanc.Orthanc, content: bytes) -> bool:
-    """Put a file into an archive, which may refuse it."""
-    return archive.session.post(f"{archive.root}/instances", data=content, timeout=60).ok
+    """Put a file into an archive, which may refuse it, or hang up in the middle and be asked again."""
+    url, headers = f"{archive.root}/instances", {"Connection": "close"}
+    for _ in range(5):
+        with suppress(requests.ConnectionError):
+            return archive.session.post(url, data=content, headers=headers, timeout=60).ok
+    raise AssertionError("the archive does not answer")
 
 
 def stored(archive: orthanc.Orthanc) -> Iterator[tuple[str, bytes]]:
