@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orthanc
 import psutil
-from pacs_runs import assert_one_result_each, clip, push, radiograph, rules_file
+from pacs_runs import assert_one_result_each, clip, push, radiograph, rules_file, until
 
 from lowlight.services.pacs.queue import Queue, State
 from lowlight.services.pacs.rules import load
@@ -99,7 +99,14 @@ class Scene:
 
     def _started(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "lowlight", "pacs", "run", str(self.rules)]
-        return subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        before = self._starts()
+        child = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        # What happens before it works would hurt nobody.
+        until(lambda: self._starts() > before or child.poll() is not None)
+        return child
+
+    def _starts(self) -> int:
+        return (self.folder / "worker.log").read_bytes().count(b'"event": "started"')
 
 
 def hurt(folder: Path, seed: int, each: int, stall: float, patience: float = 600) -> None:
