@@ -40,6 +40,7 @@ servers:
 
 soak: $(VENV)/.test servers
 	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
+	PYTHONPATH=tests/services/pacs $(BIN)/python tests/soak_pacs.py
 	PYTHONPATH=tests/services $(BIN)/python tests/soak_worker.py
 	$(BIN)/python tests/slicer/soak_slicer.py
 
@@ -57,6 +58,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/enhance_time.py
 	$(BIN)/python benchmarks/slicer_time.py
 	$(BIN)/python benchmarks/worker_time.py
+	$(BIN)/python benchmarks/pacs_time.py
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info
@@ -73,5 +75,5 @@ $(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.bundle
-	$(PIP_INSTALL) -e ".[bundle,train,study,test]"
+	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,test]"
 	@touch $@

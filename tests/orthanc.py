@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
@@ -26,12 +27,20 @@ class Orthanc:
 
     Attributes:
         web: its DICOMweb.
+        http, dicom: its ports. password: of the user "test".
+        server: its process.
     """
 
-    def __init__(self, http: int, dicom: int, password: str) -> None:
+    server: subprocess.Popen[bytes]
+
+    def __init__(self, http: int, dicom: int, password: str, authority: Path | None = None) -> None:
+        self.http, self.dicom, self.password = http, dicom, password
         self._dicom, session = dicom, Session()
         session.auth = ("test", password)
-        self.root, self.session = f"http://127.0.0.1:{http}", session
+        if authority is not None:
+            session.verify = str(authority)
+        scheme = "http" if authority is None else "https"
+        self.root, self.session = f"{scheme}://127.0.0.1:{http}", session
         self.web = DICOMwebClient(f"{self.root}/dicom-web", session=session)
 
     def c_store(self, dataset: Dataset) -> int:
@@ -58,13 +67,30 @@ class Orthanc:
         """Delete everything."""
         for study in self.session.get(f"{self.root}/studies", timeout=20).json():
             self.session.delete(f"{self.root}/studies/{study}", timeout=20)
+        self.session.delete(f"{self.root}/changes", timeout=20)
+
+    def count(self) -> int:
+        """How many instances it has."""
+        return int(self.session.get(f"{self.root}/statistics", timeout=20).json()["CountInstances"])
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Orthanc]:
-    """Start an archive that nobody but this machine may use, and end it with the block."""
-    http, dicom, password = _free_port(), _free_port(), secrets.token_hex(16)
-    settings = {
+def running(
+    folder: Path, before: Orthanc | None = None, authority: Path | None = None, **changed: Any
+) -> Iterator[Orthanc]:
+    """Start an archive that nobody but this machine may use, and end it with the block.
+
+    Args:
+        folder: for what it stores.
+        before: one that ran there, whose ports and password are used again.
+        authority: with SslEnabled among the settings, whom to trust.
+        changed: settings.
+    """
+    if before is None:
+        http, dicom, password = free_port(), free_port(), secrets.token_hex(16)
+    else:
+        http, dicom, password = before.http, before.dicom, before.password
+    settings: dict[str, Any] = {
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "index"),
         "HttpPort": http,
@@ -79,12 +105,14 @@ def running(folder: Path) -> Iterator[Orthanc]:
         "DicomAlwaysAllowStore": False,
         "Plugins": [PLUGINS],
         "DicomWeb": {"Enable": True},
+        **changed,
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:
         server = subprocess.Popen(["Orthanc", folder / "orthanc.json"], stdout=log, stderr=log)
         try:
-            archive = Orthanc(http, dicom, password)
+            archive = Orthanc(http, dicom, password, authority)
+            archive.server = server
             _wait(archive, server, folder / "orthanc.log")
             yield archive
         finally:
@@ -104,7 +132,8 @@ def _wait(archive: Orthanc, server: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"Orthanc does not answer: {log.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -70,3 +70,15 @@ class BundleError(LowLightError):
 
 class DependencyError(LowLightError):
     """An optional package that this operation needs is not installed; the message names the extra that brings it."""
+
+
+class RulesError(InputError):
+    """The rules of a service cannot be followed as they stand: the message names file, key and what is allowed."""
+
+
+class UnavailableError(LowLightError):
+    """Another system does not answer, or lets nobody in: what it was asked for waits until it does."""
+
+
+class RejectedError(LowLightError):
+    """Another system answered, and would not take or give this object."""

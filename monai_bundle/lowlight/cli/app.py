@@ -12,6 +12,7 @@ from lowlight.cli.demonstrating import demo
 from lowlight.cli.enhancing import enhance
 from lowlight.cli.evaluating import evaluate
 from lowlight.cli.options import FLAG
+from lowlight.cli.pacs import pacs
 from lowlight.cli.quantifying import quantify
 from lowlight.cli.simulating import simulate
 from lowlight.cli.studying import study
@@ -47,6 +48,7 @@ def _lowlight(
 for command in (demo, enhance, quantify, simulate, evaluate, worker):
     app.command()(command)
 app.add_typer(study, name="study")
+app.add_typer(pacs, name="pacs")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -78,6 +78,7 @@ class Enhancer:
         valid: NDArray[np.bool_] | None = None,
         tables: Mapping[int, Sequence[int]] | None = None,
         watch: Watch | None = None,
+        tone: NDArray[np.float32] | None = None,
     ) -> Result:
         """Enhance one image, or frames that belong together, unless it needs nothing.
 
@@ -100,6 +101,7 @@ class Enhancer:
             tables: quantisation tables of the JPEG file that the image comes from (Pillow's ``Image.quantization``):
                 they tell its quality where the pixels no longer do.
             watch: hears more than `progress`, in its place, and can end the call from another thread.
+            tone: what `decide_tone` decided for images of this size that this one belongs to; None: decide it anew.
 
         Raises:
             InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
@@ -127,7 +129,7 @@ class Enhancer:
             predictions = unchanged_frames(image, frames)
             watch.tell("enhancing", len(predictions), len(predictions))
         else:
-            predictions = self.engine.predict(frames_to_display(image, black_white, frames), watch)
+            predictions = self.engine.predict(frames_to_display(image, black_white, frames), watch, tone)
         return Result(
             source=image,
             value_range=black_white,
@@ -154,6 +156,24 @@ class Enhancer:
                 "seconds": round(time.perf_counter() - started, 3),
             },
         )
+
+    def decide_tone(
+        self, image: NDArray[Any], value_range: tuple[float, float] | None = None, frames: bool = False
+    ) -> NDArray[np.float32]:
+        """The tone of an image, or of frames that belong together, for those that join them later.
+
+        Args:
+            image, value_range, frames: as for a call.
+
+        Returns:
+            Float32 array in the engine's own form: it fits this engine, and images of this size.
+
+        Raises:
+            InputError: as for a call.
+        """
+        image = np.asarray(image)
+        check_image(image, frames)
+        return self.engine.decide_tone(frames_to_display(image, resolve_range(image, value_range), frames))
 
     def strength(self, modality: str | None, brightness: float | None, denoise: float | None) -> dict[str, float]:
         """The strengths that a call with these arguments uses: given ones checked, missing ones from the defaults."""

@@ -39,10 +39,16 @@ class Engine(Protocol):
     name: str
     device: str
 
-    def predict(self, display: NDArray[np.float32], watch: Watch | None = None) -> list[FramePrediction]:
+    def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The one tone of frames (F, 3, H, W) that belong together, in this engine's own form: for `predict`."""
+
+    def predict(
+        self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
+    ) -> list[FramePrediction]:
         """What the network makes of frames (F, 3, H, W) that belong together, black 0 and white 1: one tone for all.
 
-        `watch` hears of every frame, or of every tile of a single one.
+        `watch` hears of every frame, or of every tile of a single one. `tone`: one that `decide_tone` decided for
+        frames of the same size, instead of one for these.
 
         Raises:
             MemoryError: there is not enough memory, where the library can tell.

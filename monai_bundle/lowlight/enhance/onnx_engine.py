@@ -85,29 +85,44 @@ class OnnxEngine:
         tiling = Tiling(**{name: value for name, value in inferer.items() if name != "_target_"})
         return cls(session, tiling.frugal if frugal else tiling, int(described[STRIDE_KEY])), identity
 
-    def predict(self, display: NDArray[np.float32], watch: Watch | None = None) -> list[FramePrediction]:
+    def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine`: the tone maps (1, 2, H, W)."""
+        return self._decide_together(display, Watch())[0]
+
+    def predict(
+        self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
+    ) -> list[FramePrediction]:
         """See `Engine`."""
         watch = watch or Watch()
         height, width = display.shape[-2:]
         count = len(display)
-        if count == 1 and self.tiling.keeps_whole(height, width):
+        if tone is None and count == 1 and self.tiling.keeps_whole(height, width):
             predictions = [FramePrediction.of_channels(self._enhance({"image": display}, watch))]
             watch.tell("enhancing", 1, 1)
             return predictions
-        # A running sum: the maps of all frames of a long clip at once would double what its result takes.
-        maps, colours = np.zeros((1, 2, height, width), np.float32), []
-        for done, frame in enumerate(display):
-            watch.tell("tone", done, count)
-            own, colour = self._decide(frame[None], watch)
-            maps += own
-            colours.append(colour)
-        maps /= count
+        maps, colours = self._decide_together(display, watch)
+        if tone is not None:
+            maps = tone
         predictions = []
         for done, (frame, colour) in enumerate(zip(display, colours, strict=True), 1):
             predictions.append(self._apply(frame[None], maps, colour, watch, tell=count == 1))
             if count > 1:
                 watch.tell("enhancing", done, count)
         return predictions
+
+    def _decide_together(
+        self, display: NDArray[np.float32], watch: Watch
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]]]:
+        """The mean of the tone maps of all frames (1, 2, H, W), and of each frame whether it is coloured (1,)."""
+        # A running sum: the maps of all frames of a long clip at once would double what its result takes.
+        maps, colours = np.zeros((1, 2, *display.shape[-2:]), np.float32), []
+        for done, frame in enumerate(display):
+            watch.tell("tone", done, len(display))
+            own, colour = self._decide(frame[None], watch)
+            maps += own
+            colours.append(colour)
+        maps /= len(display)
+        return maps, colours
 
     def _decide(self, frame: NDArray[np.float32], watch: Watch) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""

@@ -61,13 +61,21 @@ class TorchEngine:
         return cls(network, inferer, chosen), identity
 
     @torch.inference_mode()
-    def predict(self, display: NDArray[np.float32], watch: Watch | None = None) -> list[FramePrediction]:
+    def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine`: spline controls (1, 2, n, n)."""
+        controls: NDArray[np.float32] = self.inferer.tone(torch.from_numpy(display), self.network).float().cpu().numpy()
+        return controls
+
+    @torch.inference_mode()
+    def predict(
+        self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
+    ) -> list[FramePrediction]:
         """See `Engine`."""
         watch = watch or Watch()
         # Between layers is where torch can be stopped.
         hooks = [layer.register_forward_pre_hook(lambda *_: watch.check()) for layer in self.network.modules()]
         try:
-            return self._predict(torch.from_numpy(display), watch)
+            return self._predict(torch.from_numpy(display), watch, tone)
         except RuntimeError as error:
             if any(words in str(error) for words in NO_MEMORY):
                 raise MemoryError from error
@@ -76,10 +84,13 @@ class TorchEngine:
             for hook in hooks:
                 hook.remove()
 
-    def _predict(self, frames: torch.Tensor, watch: Watch) -> list[FramePrediction]:
+    def _predict(self, frames: torch.Tensor, watch: Watch, tone: NDArray[np.float32] | None) -> list[FramePrediction]:
         several = len(frames) > 1
         tell = watch.parts("enhancing")
-        controls = self.inferer.tone(frames, self.network, watch.parts("tone"))
+        if tone is None:
+            controls = self.inferer.tone(frames, self.network, watch.parts("tone"))
+        else:
+            controls = torch.from_numpy(tone).to(self.device)
         predictions = []
         for done, frame in enumerate(frames, 1):
             in_tiles = not several and not self.inferer.tiling.keeps_whole(*frame.shape[-2:])

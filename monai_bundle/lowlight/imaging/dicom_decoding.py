@@ -82,6 +82,26 @@ class Described:
     referenced: tuple[tuple[str, ...], ...] | None = None
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What tells whether an instance is wanted, read without its pixels.
+
+    Attributes:
+        instance, study, series: UIDs as the file has them; empty where there is none.
+        attributes: Modality, StationName, BodyPartExamined, SeriesDescription and StudyDescription; empty where there
+            is none.
+        expected: Images in Acquisition; None where it is not stated.
+        equipment: the models that Contributing Equipment Sequence names.
+    """
+
+    instance: str
+    study: str
+    series: str
+    attributes: dict[str, str]
+    expected: int | None
+    equipment: tuple[str, ...]
+
+
 def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:
     """Check and decode one file.
 
@@ -148,6 +168,26 @@ def describe(path: Path, limits: Limits) -> Described:
         plane=(frame_of_reference, orientation) if frame_of_reference and len(orientation) == 6 else None,
         frames=checks.frame_count(dataset),
         referenced=referenced,
+    )
+
+
+def outline(path: Path, limits: Limits) -> Outline:
+    """Read what tells whether an instance is wanted; pixels stay on the disk.
+
+    Raises:
+        InputError: its structure is damaged, or over a limit.
+    """
+    dataset = _parsed(path, limits, pixels=False)
+    keywords = ("Modality", "StationName", "BodyPartExamined", "SeriesDescription", "StudyDescription")
+    stated = str(dataset.get("ImagesInAcquisition") or "")
+    equipment = dataset.get("ContributingEquipmentSequence") or ()
+    return Outline(
+        instance=str(dataset.get("SOPInstanceUID") or ""),
+        study=str(dataset.get("StudyInstanceUID") or ""),
+        series=str(dataset.get("SeriesInstanceUID") or ""),
+        attributes={keyword: str(dataset.get(keyword) or "") for keyword in keywords},
+        expected=int(stated) if stated.isdecimal() and int(stated) else None,
+        equipment=tuple(str(item.get("ManufacturerModelName") or "") for item in equipment),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ _TRUSTED = Limits(
     memory=1 << 50, seconds=3600, pixels=1 << 40, total_pixels=1 << 40, frames=1 << 31, nesting=1000, elements=1 << 31
 )
 
+# Preamble, "DICM" and the element that says how long the file meta information is; the one of the transfer syntax.
+_META_START = 144
+_META_LENGTH = b"\x02\0\0\0UL\x04\0"
+_LONGEST_META = 1_000_000
+_SYNTAX = b"\x02\0\x10\0UI"
+
 
 def write_checked(
     dataset: Dataset, stored: NDArray[Any], path: Path, temporary: Path, compress: str | None = None
@@ -64,6 +71,34 @@ def write_checked(
         raise OutputError(path, f"cannot be read back ({error.fault})", "report this with the input") from None
     if not _same(dataset, again) or not np.array_equal(pixels, stored):
         raise OutputError(path, "reads back differently from what was written", "report this with the input")
+
+
+def is_same_object(file: Path, other: Path) -> bool:
+    """Whether two files hold the same object: the same elements with the same values, and the same pixels.
+
+    Args:
+        file: one that this package wrote.
+        other: another, which may come from anywhere.
+
+    Raises:
+        InputError: the other is damaged.
+    """
+    if _content(file) == _content(other):
+        return True
+    one = isolation.decode(file, DEFAULT, any_modality=True)
+    two = isolation.decode(other, DEFAULT, any_modality=True)
+    return _same(one.dataset, two.dataset) and np.array_equal(one.stored, two.stored)
+
+
+def _content(file: Path) -> tuple[bytes, bytes]:
+    """Transfer syntax and digest of all behind the file meta information (PS3.10 7.1), which archives write anew."""
+    with file.open("rb") as stream:
+        head = stream.read(_META_START)
+        length = int.from_bytes(head[-4:], "little") if head[-12:-4] == _META_LENGTH else 0
+        meta = stream.read(min(length, _LONGEST_META))
+        syntax = meta.partition(_SYNTAX)[2]
+        size = int.from_bytes(syntax[:2], "little")
+        return syntax[2 : 2 + size].rstrip(b"\0"), hashlib.file_digest(stream, "sha256").digest()
 
 
 def _compress(dataset: Dataset, how: str) -> bool:

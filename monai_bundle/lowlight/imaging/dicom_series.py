@@ -80,6 +80,16 @@ def arrange(found: Sequence[Found], limits: Limits, hashed: bool) -> list[tuple[
     return groups
 
 
+def tone_key(path: Path, limits: Limits) -> str | None:
+    """What files that share one tone have in common (`arrange`), as a hash; None for one that has its own.
+
+    Raises:
+        InputError: its structure is damaged, or over a limit.
+    """
+    shared = _tone_of(isolation.describe(path, limits))
+    return None if shared is None else hashlib.sha256(repr(shared).encode()).hexdigest()
+
+
 def joined(images: Sequence[MedicalImage]) -> MedicalImage:
     """Images of one size as frames of one, so that they are enhanced together; its ``restore`` holds the parts."""
     first = images[0]

@@ -20,7 +20,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from lowlight.errors import DependencyError, InputError, LimitError, NotAnImageError
-from lowlight.imaging.dicom_decoding import Decoded, Described
+from lowlight.imaging.dicom_decoding import Decoded, Described, Outline
 from lowlight.imaging.limits import WAITING, Limits, way_out
 
 _MODULE = "lowlight.imaging.decoding_process"
@@ -47,6 +47,12 @@ def describe(path: Path, limits: Limits) -> Described:
     return described
 
 
+def outline(path: Path, limits: Limits) -> Outline:
+    """`lowlight.imaging.dicom_decoding.outline`, in the other process; raises as `decode`."""
+    outlined: Outline = _process.ask("outline", path, limits)
+    return outlined
+
+
 def interrupt() -> None:
     """Have a file that is being decoded by another thread fail at once. The next one gets a new process."""
     _process.interrupt()
@@ -60,7 +66,7 @@ class _DecodingProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
 
-    def ask(self, task: Literal["decode", "describe"], path: Path, limits: Limits, *arguments: Any) -> Any:
+    def ask(self, task: Literal["decode", "describe", "outline"], path: Path, limits: Limits, *arguments: Any) -> Any:
         """Have a task done and return its answer, or raise what it raised."""
         with self._lock:
             child = self._running()

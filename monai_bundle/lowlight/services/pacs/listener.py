@@ -1,0 +1,162 @@
+"""Our own storage SCP: takes instances that an archive forwards, from those callers that the rules name."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
+from pynetdicom.transport import ThreadedAssociationServer
+
+from lowlight.errors import LowLightError, RulesError
+from lowlight.imaging import atomic_path
+from lowlight.services.pacs.dimse import committed, tls_server
+from lowlight.services.pacs.queue import Queue, Seen
+from lowlight.services.pacs.rules import ListenerRule
+from lowlight.services.pacs.web import is_uid
+
+SYNTAXES = (
+    "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+    "1.2.840.10008.1.2",  # Implicit VR Little Endian
+    "1.2.840.10008.1.2.1.99",  # Deflated
+    "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
+    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG Extended
+    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    "1.2.840.10008.1.2.4.201",  # HTJ2K Lossless
+    "1.2.840.10008.1.2.4.202",  # HTJ2K Lossless RPCL
+    "1.2.840.10008.1.2.4.203",  # HTJ2K
+    "1.2.840.10008.1.2.5",  # RLE
+)
+"""What can be read, by preference."""
+
+_SUCCESS, _OUT_OF_RESOURCES, _INVALID_UID = 0x0000, 0xA700, 0x0117
+_ROOM_FOR_NEGOTIATION = 1 << 20
+# A few that wait to be told that there are too many; beyond, nobody gets an answer.
+_SPARE_CONNECTIONS = 8
+
+logger = logging.getLogger(__name__)
+
+
+class Listener:
+    """The storage SCP, which runs until it is stopped.
+
+    Args:
+        rule: where it listens, and to whom.
+        queue: gets what arrives.
+        arrived: called after an instance has been added.
+
+    Raises:
+        RulesError: it cannot listen there.
+    """
+
+    def __init__(self, rule: ListenerRule, queue: Queue, arrived: Callable[[], None]) -> None:
+        self._rule, self._queue, self._arrived = rule, queue, arrived
+        # What is being received lies here until it is whole; what a caller leaves half-sent goes when we end.
+        self._arriving = queue.folder / "arriving" / queue.owner
+        self._arriving.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = str(self._arriving)
+        entity = AE(rule.title)
+        entity.require_called_aet = True
+        entity.require_calling_aet = list(rule.callers)
+        entity.maximum_associations = rule.associations
+        entity.maximum_pdu_size = rule.largest_pdu
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = rule.silence
+        entity.supported_contexts = [
+            build_context(context.abstract_syntax, list(SYNTAXES)) for context in AllStoragePresentationContexts
+        ]
+        entity.add_supported_context(Verification)
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+        handlers: list[Any] = [
+            (evt.EVT_CONN_OPEN, self._opened),
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_EVENT_REPORT, self._reported),
+        ]
+        context = None if rule.tls is None else tls_server(rule.tls)
+        try:
+            server = entity.start_server(
+                (rule.host, rule.port), block=False, evt_handlers=handlers, ssl_context=context
+            )
+        except OSError as error:
+            where = f"{rule.host}:{rule.port}"
+            raise RulesError(where, f"cannot be listened at ({error.strerror})", "choose another port") from None
+        assert isinstance(server, ThreadedAssociationServer)
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.socket.getsockname()[1])
+
+    def tidy(self, older: float = 0.0) -> None:
+        """Remove what callers have left half-sent: what nobody has added to for longer than a caller may be silent.
+
+        Args:
+            older: seconds beyond that.
+        """
+        late = time.time() - self._rule.silence - older
+        for path in self._arriving.iterdir():
+            with suppress(OSError):
+                if path.stat().st_mtime < late:
+                    path.unlink()
+
+    def stop(self) -> None:
+        """Hang up."""
+        self._server.shutdown()
+        tempfile.tempdir = None
+        shutil.rmtree(self._arriving, ignore_errors=True)
+
+    def _opened(self, event: evt.Event) -> None:
+        connection = event.assoc.dul.socket
+        if len(self._server.active_associations) > self._rule.associations + _SPARE_CONNECTIONS:
+            connection.close()
+            return
+        connection.socket.settimeout(self._rule.silence)
+        receive, largest = connection.recv, self._rule.largest_pdu + _ROOM_FOR_NEGOTIATION
+        event.assoc.bytes_received = 0
+
+        def bounded(count: int) -> bytearray:
+            # A header may promise 4 GiB, which the library would take into memory; an object may never end.
+            event.assoc.bytes_received += count
+            if count > largest or event.assoc.bytes_received > self._rule.largest_instance:
+                raise OSError("longer than agreed")
+            content: bytearray = receive(count)
+            return content
+
+        connection.recv = bounded
+
+    def _store(self, event: evt.Event) -> int:
+        """Take one instance: success is told once it is on the disk and in the queue."""
+        event.assoc.bytes_received = 0
+        instance = str(event.request.AffectedSOPInstanceUID)
+        received: Path = event.dataset_path
+        if not is_uid(instance):
+            return _INVALID_UID
+        try:
+            name = f"sources/{sha256(instance.encode()).hexdigest()}.dcm"
+            with atomic_path(self._queue.folder / name) as temporary:
+                shutil.copyfile(received, temporary)
+            self._queue.see(self._rule.name, [Seen(instance, file=name)])
+        except (OSError, LowLightError, sqlite3.Error):
+            logger.warning("instance not taken", extra={"facts": {"source": self._rule.name, "reason": "disk"}})
+            return _OUT_OF_RESOURCES
+        self._arrived()
+        return _SUCCESS
+
+    def _reported(self, event: evt.Event) -> tuple[int, None]:
+        return committed(event, self._queue), None

@@ -1,0 +1,219 @@
+"""What is refused: wrong passwords, unknown callers, endless PDUs, idle crowds, answers that make no sense."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import orthanc
+import psutil
+import pytest
+from dicom_files import changed, deflate_bomb, nested, rle_bomb, shipped
+from pacs_runs import by_state, clip, dicomweb, encoded, finished, radiograph, rules_file, until, working
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.sop_class import ComputedRadiographyImageStorage, UltrasoundImageStorage
+
+from lowlight import Enhancer
+from lowlight.services.pacs.queue import Queue, State
+from lowlight.services.pacs.rules import load
+from lowlight.services.pacs.worker import Worker
+
+NOBODY = orthanc.Orthanc(9, 9, "secret")
+
+
+@pytest.fixture
+def listening(tmp_path: Path, enhancer: Enhancer) -> Iterator[tuple[Worker, int]]:
+    port = orthanc.free_port()
+    listener = {
+        "kind": "dimse",
+        "name": "listener",
+        "port": port,
+        "callers": ["FRIEND"],
+        "associations": 4,
+        "silence": "2 s",
+        "largest_pdu": 16384,
+        "largest_instance": 1_000_000,
+    }
+    with working(rules_file(tmp_path, NOBODY, sources=[listener]), enhancer) as worker:
+        yield worker, port
+
+
+def send(port: int, dataset: Any, caller: str = "FRIEND") -> int | None:
+    """Send by C-STORE; returns the status, None where nobody lets us in."""
+    entity = AE(caller)
+    for sop_class in (ComputedRadiographyImageStorage, UltrasoundImageStorage):
+        entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    association = entity.associate("127.0.0.1", port, ae_title="LOWLIGHT")
+    if not association.is_established:
+        return None
+    try:
+        status = association.send_c_store(dataset)
+        return int(status.Status) if "Status" in status else None
+    finally:
+        association.release()
+
+
+def test_a_caller_that_is_not_named_is_refused(listening: tuple[Worker, int]) -> None:
+    worker, port = listening
+    assert send(port, radiograph(1), caller="STRANGER") is None
+    assert send(port, radiograph(1)) == 0
+    assert worker.queue.counts() != {}
+    until(lambda: sum(worker.queue.counts().values()) == 1)
+
+
+def test_a_pdu_that_promises_4_gib_and_an_idle_crowd_cost_nothing(listening: tuple[Worker, int]) -> None:
+    worker, port = listening
+    idle = psutil.Process().memory_info().rss
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as hostile:
+        hostile.sendall(struct.pack(">BBL", 1, 0, 0xFFFFFFFF) + bytes(1_000_000))
+        # Hung up on, before it has sent what it promised.
+        assert _is_hung_up_on(hostile)
+    with ExitStack() as crowd:
+        for _ in range(200):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+        assert psutil.Process().memory_info().rss - idle < 300_000_000
+        # Those that say nothing are hung up on; a friend gets through.
+        until(lambda: send(port, radiograph(1)) == 0)
+    until(lambda: sum(worker.queue.counts().values()) == 1)
+
+
+def test_an_object_that_does_not_end_is_cut_off(listening: tuple[Worker, int]) -> None:
+    worker, port = listening
+    large = radiograph(1)
+    large.Rows, large.Columns = 1000, 1000
+    large.PixelData = bytes(2_000_000)
+    assert send(port, large) is None
+    assert send(port, radiograph(2)) == 0
+    until(lambda: sum(worker.queue.counts().values()) == 1)
+    (half,) = worker.queue.folder.glob("arriving/*/*.dcm")
+    os.utime(half, (0, 0))
+    worker.listeners[0].tidy()
+    assert not half.exists()
+
+
+def test_a_wrong_password_is_told_and_nothing_is_lost(tmp_path: Path, enhancer: Enhancer) -> None:
+    with orthanc.running(tmp_path) as archive:
+        path = rules_file(tmp_path, archive)
+        secret = tmp_path / "password"
+        right = secret.read_text()
+        secret.write_text("wrong")
+        archive.session.post(f"{archive.root}/instances", data=encoded(radiograph(1)), timeout=20)
+        with working(path, enhancer) as worker:
+            until(lambda: "main" in worker.progress.faults)
+            assert worker.progress.faults["main"] == "main (127.0.0.1) answers 401 (wrong user, password or token)"
+            # The file is read again for each request: a changed password needs no restart.
+            secret.write_text(right)
+            until(lambda: worker.queue.counts()["verified"] == 1)
+
+
+def test_hostile_and_damaged_files_end_in_quarantine_and_other_objects_are_skipped(
+    tmp_path: Path, enhancer: Enhancer
+) -> None:
+    # Put where fetched files lie: most archives would not take them.
+    rules = load(rules_file(tmp_path, NOBODY))
+    queue = Queue(rules.folder)
+    made: dict[str, Callable[[Path], Path]] = {
+        "1.1": rle_bomb,
+        "1.2": deflate_bomb,
+        "1.3": nested,
+        "1.4": lambda path: changed(path, SOPInstanceUID="../../etc/evil"),
+        "1.5": lambda path: changed(path, SeriesInstanceUID="../../etc/evil"),
+        "1.6": lambda path: changed(path, NumberOfFrames=1_000_000, SOPInstanceUID="1.6"),
+        "1.7": lambda path: changed(path, PhotometricInterpretation="QUIXOTE", SOPInstanceUID="1.7"),
+        "1.8": lambda path: (path.write_bytes(shipped("examples_rgb_color.dcm").read_bytes()[:1000]), path)[1],
+    }
+    from lowlight.services.pacs.queue import Seen
+
+    for instance, make in made.items():
+        make(rules.folder / f"sources/{instance}.dcm")
+        queue.see("main", [Seen(instance, file=f"sources/{instance}.dcm")])
+    report = changed(rules.folder / "sources/report.dcm", "reportsi.dcm", SOPInstanceUID="1.9", SeriesInstanceUID="1.9")
+    queue.see("main", [Seen("1.9", file=f"sources/{report.name}")])
+    queue.close()
+    rows = {row.instance: row for row in finished(rules, enhancer)}
+    assert {instance for instance, row in rows.items() if row.state == State.QUARANTINED} == made.keys()
+    assert rows["1.9"].state == State.SKIPPED
+    told = " ".join(row.reason for row in rows.values())
+    assert "QUIXOTE" not in told
+    assert "sources/" not in told
+
+
+NONSENSE = [
+    b"",
+    b"{",
+    b"[" * 100_000,
+    b'{"a": 1}',
+    b"[1, 2]",
+    b'[{"0020000D": {"Value": ["../../etc"]}}, {"0020000D": {"Value": [{}]}}, {"0020000D": 7}]',
+    json.dumps([{"0020000D": {"Value": ["1.2.3"]}, "00201208": {"Value": ["many"]}}]).encode(),
+]
+
+
+@contextmanager
+def answering(content: bytes) -> Iterator[str]:
+    """A server that answers everything with the same bytes: no archive can be made to."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("content", NONSENSE)
+@pytest.mark.parametrize("kind", ["dicomweb", "orthanc"])
+def test_answers_that_make_no_sense_change_nothing(
+    content: bytes, kind: str, tmp_path: Path, enhancer: Enhancer
+) -> None:
+    with answering(content) as url:
+        source = dicomweb(NOBODY, url=url) if kind == "dicomweb" else {"kind": kind, "name": "main", "url": url}
+        rules = load(rules_file(tmp_path, NOBODY, sources=[source]))
+        queue = Queue(rules.folder)
+        try:
+            Worker(rules, queue, once=True, enhancer=enhancer).run()
+            assert by_state(queue.rows(*State)) == {}
+        finally:
+            queue.close()
+
+
+def test_clips_of_the_same_uid_under_other_pixels_are_one_instance(
+    listening: tuple[Worker, int],
+) -> None:
+    worker, port = listening
+    (first,) = clip(1)
+    assert send(port, first) == 0
+    assert send(port, first) == 0
+    until(lambda: sum(worker.queue.counts().values()) == 1)
+
+
+def _is_hung_up_on(connection: socket.socket) -> bool:
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    return True
