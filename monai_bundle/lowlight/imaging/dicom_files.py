@@ -85,8 +85,8 @@ def is_same_object(file: Path, other: Path) -> bool:
     """
     if _content(file) == _content(other):
         return True
-    one = isolation.decode(file, DEFAULT, any_modality=True)
-    two = isolation.decode(other, DEFAULT, any_modality=True)
+    one = isolation.decode(file, Limits(), any_modality=True)
+    two = isolation.decode(other, Limits(), any_modality=True)
     return _same(one.dataset, two.dataset) and np.array_equal(one.stored, two.stored)
 
 
