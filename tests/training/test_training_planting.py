@@ -19,13 +19,13 @@ def frame(retina: np.ndarray) -> torch.Tensor:
 
 def test_details_are_bright_and_dark_and_stay_in_range_and_off_the_black(frame: torch.Tensor) -> None:
     before = frame.clone()
-    drawn = RandPlantedDetailsd("image", prob=1.0, area=2000).set_random_state(seed=1)({"image": frame})["image"]
+    drawn = RandPlantedDetailsd("image", prob=1.0, area=1000).set_random_state(seed=1)({"image": frame})["image"]
     assert torch.equal(frame, before), "the frame itself is not drawn into"
     assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
     change = (drawn - frame).mean(0).numpy()
     assert label(change > 0.02)[1] >= 5
     assert label(change < -0.02)[1] >= 5
-    assert float(np.mean(change != 0)) < 0.25
+    assert float(np.mean(change != 0)) < 0.4
     # Lines reach up to 40 px from their middle; farther out, there is nothing but black around.
     black = binary_erosion((frame.max(0).values < 0.02).numpy(), iterations=40)
     assert black.any()
