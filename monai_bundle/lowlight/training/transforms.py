@@ -18,6 +18,7 @@ from lowlight.degradation import LowLightd
 from lowlight.model.features import MODALITIES
 from lowlight.model.network import split_prediction
 
+
 JPEG_GRID = 16
 """Px; the blocks of subsampled colour in JPEG, and with them those of luminance (8), lie on multiples of it."""
 
