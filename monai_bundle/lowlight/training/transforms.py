@@ -19,10 +19,6 @@ from lowlight.model.features import MODALITIES
 from lowlight.model.network import split_prediction
 
 
-JPEG_GRID = 16
-"""Px; the blocks of subsampled colour in JPEG, and with them those of luminance (8), lie on multiples of it."""
-
-
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Antialiased bilinear resize of (C, H, W); values stay in their range."""
     plain = torch.as_tensor(image)[None]
@@ -85,10 +81,8 @@ class RandFramed(Randomizable, MapTransform):
         least_share: least share of a side that a crop keeps.
         turned: modalities of which half are turned by a random number of quarter turns: those that have no way up.
         least_side: px, of the shorter side: frames are not scaled down below it.
-        own_scale_probability: share of frames that are not scaled and keep the grid of the JPEG file that they came
-            from, as the images do that a user brings: crops begin and end on that grid, and what does not end on it is
-            neither mirrored nor turned. A network that has only seen scaled frames takes the traces of JPEG in good
-            images for a sign that they were dark.
+        untouched_probability: share of frames that stay as they are, at their own scale and on the grid of the JPEG
+            file that they came from: as the images are that a user brings.
     """
 
     def __init__(
@@ -99,10 +93,10 @@ class RandFramed(Randomizable, MapTransform):
         least_share: float = 0.6,
         turned: Sequence[str] = ("dermatology", "natural", "endoscopy"),
         least_side: int = 1,
-        own_scale_probability: float = 0.0,
+        untouched_probability: float = 0.0,
     ) -> None:
         super().__init__(keys)
-        self.least_side, self.own_scale_probability = least_side, own_scale_probability
+        self.least_side, self.untouched_probability = least_side, untouched_probability
         self.sizes, self.crop_probability, self.least_share = sizes, crop_probability, least_share
         self.turned = tuple(turned)
 
@@ -112,34 +106,29 @@ class RandFramed(Randomizable, MapTransform):
         self.mirrored = self.R.random() < 0.5
         self.turns = int(self.R.randint(4)) if self.R.random() < 0.5 else 0
         self.size = int(self.R.randint(self.sizes[0], self.sizes[1] + 1))
-        self.own_scale = self.R.random() < self.own_scale_probability
+        self.untouched = self.R.random() < self.untouched_probability
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         item = dict(data)
         self.randomize()
+        if self.untouched:
+            return item
         turns = self.turns if item.get("modality") in self.turned else 0
         for key in self.key_iterator(item):
             image = self._crop(torch.as_tensor(item[key])) if self.cropped else torch.as_tensor(item[key])
-            if self.own_scale:
-                on_grid = all(side % JPEG_GRID == 0 for side in image.shape[-2:])
-                item[key] = self._oriented(image, turns).contiguous() if on_grid else image.contiguous()
-                continue
+            image = torch.flip(image, (-1,)) if self.mirrored else image
             shorter, longer = sorted(image.shape[-2:])
             size = max(self.size, math.ceil(self.least_side * longer / shorter))
-            item[key] = _at_most(self._oriented(image, turns), size).contiguous()
+            item[key] = _at_most(torch.rot90(image, turns, (-2, -1)), size).contiguous()
         return item
 
-    def _oriented(self, image: Tensor, turns: int) -> Tensor:
-        return torch.rot90(torch.flip(image, (-1,)) if self.mirrored else image, turns, (-2, -1))
-
     def _crop(self, image: Tensor) -> Tensor:
-        grid = JPEG_GRID if self.own_scale else 1
-        where = []
-        for share, place, side in zip(self.shares, self.places, image.shape[-2:], strict=True):
-            length = max(1, int(share * side) // grid * grid)
-            first = int(place * ((side - length) // grid + 1)) * grid
-            where.append(slice(first, first + length))
-        return image[..., where[0], where[1]]
+        kept = [max(1, int(share * side)) for share, side in zip(self.shares, image.shape[-2:], strict=True)]
+        first = [
+            int(place * (side - length + 1))
+            for place, side, length in zip(self.places, image.shape[-2:], kept, strict=True)
+        ]
+        return image[..., first[0] : first[0] + kept[0], first[1] : first[1] + kept[1]]
 
 
 class LongestSided(MapTransform):
