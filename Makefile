@@ -1,6 +1,6 @@
 # make demo   set up and run the main job on a real image       make test        set up, then every test (no data needed)
 # make lint   ruff and mypy                                     make acceptance  checks against the image collection
-# make bench  timings (BENCHMARKS.md)                           make soak        hours of damaged DICOM files and kills
+# make bench  timings (BENCHMARKS.md)                           make soak        hours of damaged files and of kills
 # make clean  remove what the others made
 
 PYTHON ?= python3
@@ -40,6 +40,7 @@ servers:
 
 soak: $(VENV)/.test servers
 	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
+	PYTHONPATH=tests/services $(BIN)/python tests/soak_worker.py
 
 acceptance: $(VENV)/.test
 	@test -d "$(LOWLIGHT_SHARED)/bench" || { echo "make acceptance: no image collection at $(LOWLIGHT_SHARED); set LOWLIGHT_SHARED"; exit 1; }
@@ -53,6 +54,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
+	$(BIN)/python benchmarks/worker_time.py
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info

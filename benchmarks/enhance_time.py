@@ -88,7 +88,7 @@ def engines(runs: int) -> None:
         actions["artifact report alone"] = lambda p=picture: quantify(p, (0, 255))
         for name, enhancer in loaded.items():
             display = frames_to_display(picture, (0, 255), frames=False)
-            actions[f"network alone, {name}"] = lambda e=enhancer, d=display: e.engine.predict(d, None)
+            actions[f"network alone, {name}"] = lambda e=enhancer, d=display: e.engine.predict(d)
         show(f"{height} x {width} {'colour' if colour else 'grey'}", in_turns(actions, runs), "Enhancer, torch, force")
     result = loaded["onnx"](dark_picture(1024, 1024, colour=False), force=True)
     blending = {"blend, 1024 x 1024 grey": lambda: result.blend(0.7, 0.4)}

@@ -48,6 +48,10 @@ class OutputError(InputError):
     """A result could not be written; nothing half-written was left behind."""
 
 
+class StoppedError(LowLightError):
+    """Whoever asked for a run ended it."""
+
+
 class BundleError(LowLightError):
     """The bundle's configuration or weights are missing, damaged, or do not belong together."""
 

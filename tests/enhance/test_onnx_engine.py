@@ -20,6 +20,7 @@ from lowlight import Enhancer
 from lowlight.enhance.onnx_engine import MODEL_FILE, OnnxEngine, open_session
 from lowlight.enhance.result import FramePrediction, Result
 from lowlight.enhance.tiling import Tiling
+from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError
 from lowlight.imaging import read, write_png
 from lowlight.model.network import DualPathNet
@@ -106,7 +107,7 @@ def test_the_tone_is_decided_without_running_the_denoise_path(own_bundle: Publis
 
 def test_a_clip_has_one_tone_and_its_grey_frames_stay_grey(onnx: Enhancer, in_torch: Enhancer) -> None:
     frames = frames_of(data.retina()[400:480, 500:590], 3)
-    found, expected = (engine.engine.predict(frames, None) for engine in (onnx, in_torch))
+    found, expected = (engine.engine.predict(frames) for engine in (onnx, in_torch))
     assert greatest(found, expected) <= LARGEST_DIFFERENCE
     for prediction, other in zip(found, expected, strict=True):
         assert np.array_equal(prediction.log_gain, found[0].log_gain)
@@ -122,8 +123,8 @@ def test_tiles_agree_with_the_whole_frame(onnx: Enhancer, in_torch: Enhancer, co
     assert isinstance(engine, OnnxEngine)
     tiled = OnnxEngine(engine.session, Tiling(tile=64, halo=128), engine.stride)
     heard: list[tuple[int, int]] = []
-    found = tiled.predict(frames, lambda done, total: heard.append((done, total)))
-    assert greatest(found, in_torch.engine.predict(frames, None)) <= LARGEST_DIFFERENCE
+    found = tiled.predict(frames, Watch.of_progress(lambda done, total: heard.append((done, total))))
+    assert greatest(found, in_torch.engine.predict(frames)) <= LARGEST_DIFFERENCE
     # Three rows of six tiles, or two frames.
     steps = 18 if count == 1 else 2
     assert heard == [(step, steps) for step in range(1, steps + 1)]
@@ -134,7 +135,7 @@ def test_tiles_that_do_not_fit_the_stride_are_refused(onnx: Enhancer) -> None:
     assert isinstance(engine, OnnxEngine)
     with pytest.raises(ValueError, match="stride 8"):
         OnnxEngine(engine.session, Tiling(tile=60, halo=128), engine.stride).predict(
-            np.zeros((1, 3, 8, 400), np.float32), None
+            np.zeros((1, 3, 8, 400), np.float32)
         )
 
 

@@ -14,6 +14,7 @@ from lowlight.cli.evaluating import evaluate
 from lowlight.cli.options import FLAG
 from lowlight.cli.quantifying import quantify
 from lowlight.cli.simulating import simulate
+from lowlight.cli.working import worker
 
 app = typer.Typer(
     name="lowlight",
@@ -42,7 +43,7 @@ def _lowlight(
     pass
 
 
-for command in (demo, enhance, quantify, simulate, evaluate):
+for command in (demo, enhance, quantify, simulate, evaluate, worker):
     app.command()(command)
 
 

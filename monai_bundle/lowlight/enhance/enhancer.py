@@ -16,6 +16,7 @@ from lowlight.enhance.loading import load
 from lowlight.enhance.pixels import check_image, resolve_range, to_display
 from lowlight.enhance.result import FramePrediction, Result
 from lowlight.enhance.tiling import Progress
+from lowlight.enhance.watching import Watch
 from lowlight.errors import InputError
 
 
@@ -28,6 +29,7 @@ class Enhancer:
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
         engine: "onnx" (ONNX Runtime, on the processor), "torch", or "auto": on a processor ONNX Runtime, if the bundle
             has a model.onnx of its weights, else torch. Their results differ by less than 1e-4 of the range.
+        frugal: run in as little memory as possible, in small tiles, which takes about twice the time.
 
     Attributes:
         engine: what runs the network. model: whose weights. strengths: defaults per modality.
@@ -44,8 +46,14 @@ class Enhancer:
         ((32, 48), dtype('uint8'))
     """
 
-    def __init__(self, bundle: str | Path | None = None, device: str = "auto", engine: str = "auto") -> None:
-        loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device)
+    def __init__(
+        self,
+        bundle: str | Path | None = None,
+        device: str = "auto",
+        engine: str = "auto",
+        frugal: bool = False,
+    ) -> None:
+        loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device, frugal)
         self.engine, self.strengths, self.model = loaded.engine, loaded.strengths, loaded.model
 
     def __call__(
@@ -61,6 +69,7 @@ class Enhancer:
         force: bool = False,
         valid: NDArray[np.bool_] | None = None,
         tables: Mapping[int, Sequence[int]] | None = None,
+        watch: Watch | None = None,
     ) -> Result:
         """Enhance one image, or frames that belong together, unless it needs nothing.
 
@@ -76,17 +85,20 @@ class Enhancer:
             value_range: (black, white) in units of the pixels; None: the dtype's range, (0, 1) for floats.
             mask: bool (H, W), True where the image may change; None: everywhere. The exposure is judged on all of it.
             frames: the first axis is time or slices; the tone is decided once for all of them.
-            progress: called with (parts done, parts in all).
+            progress: called with (parts done, parts in all): frames, or tiles of a single one.
             force: enhance, whatever the image is judged to be.
             valid: bool, shape of `image` without its channels, False where a pixel is padding and not to be judged;
                 None: all but a uniform border.
             tables: quantisation tables of the JPEG file that the image comes from (Pillow's ``Image.quantization``):
                 they tell its quality where the pixels no longer do.
+            watch: hears more than `progress`, in its place, and can end the call from another thread.
 
         Raises:
             InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
             ValueError: a strength outside its range.
+            StoppedError: by `watch`. MemoryError: there is not enough memory.
         """
+        watch = watch or Watch.of_progress(progress)
         started = time.perf_counter()
         if not hasattr(image, "dtype"):
             raise InputError("image", f"a {type(image).__name__} has no depth", "give a NumPy array of a stated dtype")
@@ -100,15 +112,14 @@ class Enhancer:
         if valid is not None and valid.shape != image.shape[: 3 if frames else 2]:
             raise InputError("valid", f"its shape is {valid.shape}", "it must be the image's, without channels")
         subject = Subject(image, black_white, frames, valid, tables)
-        judged = judge_beforehand(subject, brightness, denoise, force)
+        judged = judge_beforehand(subject, brightness, denoise, force, watch)
         undamaged = judged is not None and judged.undamaged
         if undamaged or subject.blank:
             strength = {"brightness": 0.0, "denoise": 0.0}
             predictions = unchanged_frames(image, frames)
-            if progress is not None:
-                progress(len(predictions), len(predictions))
+            watch.tell("enhancing", len(predictions), len(predictions))
         else:
-            predictions = self.engine.predict(frames_to_display(image, black_white, frames), progress)
+            predictions = self.engine.predict(frames_to_display(image, black_white, frames), watch)
         return Result(
             source=image,
             value_range=black_white,

@@ -32,11 +32,16 @@ class DualPathInferer:
         controls = self.tone(inputs, network)
         return torch.cat([self.apply(frame[None], network, controls) for frame in inputs])
 
-    def tone(self, inputs: Tensor, network: DualPathNet) -> Tensor:
+    def tone(self, inputs: Tensor, network: DualPathNet, progress: Progress | None = None) -> Tensor:
         """One tone for frames (B, 3, H, W) that belong together, so that a clip does not flicker: spline controls
-        (1, 2, n, n), the mean of what each frame would get for itself."""
+        (1, 2, n, n), the mean of what each frame would get for itself. `progress` hears of every frame before it."""
         device = next(network.parameters()).device
-        return torch.cat([network.tone(frame[None].to(device)) for frame in inputs]).mean(0, keepdim=True)
+        controls = []
+        for done, frame in enumerate(inputs):
+            if progress is not None:
+                progress(done, len(inputs))
+            controls.append(network.tone(frame[None].to(device)))
+        return torch.cat(controls).mean(0, keepdim=True)
 
     def apply(self, inputs: Tensor, network: DualPathNet, controls: Tensor, progress: Progress | None = None) -> Tensor:
         """Enhance frames (B, 3, H, W) with a given tone: controls (1, 2, n, n); `progress` hears of every tile."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowlight.enhance.watching import Watch
+
 if TYPE_CHECKING:
     from lowlight.artifacts import ArtifactReport
 
@@ -66,7 +68,7 @@ class Subject:
         return replace(self, image=image, tables=None)
 
 
-def judge(subject: Subject) -> Judgement:
+def judge(subject: Subject, watch: Watch | None = None) -> Judgement:
     """Judge an image, or a series once: its frames get one tone, so they share one verdict.
 
     Three frames stand for a series: the middle one, and one a sixth of the way from either end, where a stack of slices
@@ -74,7 +76,10 @@ def judge(subject: Subject) -> Judgement:
     """
     count = len(subject.image) if subject.frames else 1
     found = []
-    for frame in dict.fromkeys((count // 2, count // 6, count - 1 - count // 6)):
+    frames = list(dict.fromkeys((count // 2, count // 6, count - 1 - count // 6)))
+    for done, frame in enumerate(frames):
+        if watch is not None:
+            watch.tell("judging", done, len(frames))
         artifacts = subject.examine(frame)
         found.append(Judgement(artifacts.undamaged, frame, artifacts))
         if not artifacts.undamaged:
@@ -83,9 +88,9 @@ def judge(subject: Subject) -> Judgement:
 
 
 def judge_beforehand(
-    subject: Subject, brightness: float | None, denoise: float | None, force: bool
+    subject: Subject, brightness: float | None, denoise: float | None, force: bool, watch: Watch | None = None
 ) -> Judgement | None:
     """Judge what was given without a wish; None where the caller forces a change or names a strength."""
     if force or brightness is not None or denoise is not None:
         return None
-    return judge(subject)
+    return judge(subject, watch)

@@ -15,7 +15,7 @@ from lowlight.enhance.definition import Definition
 from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.onnx_engine import OnnxEngine
 from lowlight.enhance.result import FramePrediction
-from lowlight.enhance.tiling import Progress
+from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError, DependencyError, LowLightError
 
 if TYPE_CHECKING:
@@ -39,10 +39,14 @@ class Engine(Protocol):
     name: str
     device: str
 
-    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+    def predict(self, display: NDArray[np.float32], watch: Watch | None = None) -> list[FramePrediction]:
         """What the network makes of frames (F, 3, H, W) that belong together, black 0 and white 1: one tone for all.
 
-        `progress` hears of every frame, or of every tile of a single one.
+        `watch` hears of every frame, or of every tile of a single one.
+
+        Raises:
+            MemoryError: there is not enough memory, where the library can tell.
+            StoppedError: by `watch`.
         """
 
 
@@ -55,8 +59,8 @@ class Loaded:
     model: ModelIdentity
 
 
-def load(root: Path, engine: str, device: str) -> Loaded:
-    """Open a bundle with an engine: "onnx", "torch", or "auto".
+def load(root: Path, engine: str, device: str, frugal: bool = False) -> Loaded:
+    """Open a bundle with an engine: "onnx", "torch", or "auto"; `frugal`: to run in as little memory as possible.
 
     "auto" takes torch where it has a GPU, or where another device than the processor is asked for; else ONNX Runtime,
     if it can run what the bundle's inference.yaml, weights and model.onnx define together; else torch.
@@ -69,17 +73,17 @@ def load(root: Path, engine: str, device: str) -> Loaded:
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     definition = Definition.of(root)
-    opened, model = _open(definition, engine, device)
+    opened, model = _open(definition, engine, device, frugal)
     return Loaded(opened, definition.made("strengths")["strengths"], model)
 
 
-def _open(definition: Definition, engine: str, device: str) -> tuple[Engine, ModelIdentity]:
+def _open(definition: Definition, engine: str, device: str, frugal: bool) -> tuple[Engine, ModelIdentity]:
     if engine == "onnx" and device not in ON_PROCESSOR:
         raise BundleError(f'engine "onnx" runs on the processor, not on "{device}"; use the engine "torch" for that')
     if engine == "torch" or (engine == "auto" and not _for_processor(device)):
-        return _torch().open(definition, device)
+        return _torch().open(definition, device, frugal)
     try:
-        return OnnxEngine.open(definition)
+        return OnnxEngine.open(definition, frugal)
     except LowLightError as error:
         if engine == "onnx":
             raise
@@ -87,7 +91,7 @@ def _open(definition: Definition, engine: str, device: str) -> tuple[Engine, Mod
             torch_engine = _torch()
         except DependencyError:
             raise error from None
-    return torch_engine.open(definition, device)
+    return torch_engine.open(definition, device, frugal)
 
 
 def _for_processor(device: str) -> bool:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from lowlight.enhance.definition import Definition, network_signature
 from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.result import FramePrediction
-from lowlight.enhance.tiling import Area, Progress, Tiling
+from lowlight.enhance.tiling import Area, Tiling
+from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError, DependencyError
 
 MODEL_FILE = Path("models/model.onnx")
@@ -32,6 +33,9 @@ MODEL_FILE = Path("models/model.onnx")
 
 WEIGHTS_KEY, NETWORK_KEY, STRIDE_KEY = "weights_sha256", "network_def", "stride"
 """What the file's metadata say of the network that it was exported from."""
+
+NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
+"""What ONNX Runtime says, on Linux, Windows and for its own pool, when there is not enough."""
 
 INFERER = "lowlight.enhance.inferer.DualPathInferer"
 """The inferer whose tiles this engine can do as well."""
@@ -53,8 +57,10 @@ class OnnxEngine:
         self.session, self.tiling, self.stride = session, tiling, stride
 
     @classmethod
-    def open(cls, definition: Definition) -> tuple[OnnxEngine, ModelIdentity]:
+    def open(cls, definition: Definition, frugal: bool = False) -> tuple[OnnxEngine, ModelIdentity]:
         """The exported network of a bundle, and which weights it was exported from.
+
+        `frugal`: in small tiles, and without holding on to memory between its layers.
 
         Raises:
             DependencyError: ONNX Runtime is not installed.
@@ -68,7 +74,7 @@ class OnnxEngine:
         file = definition.root / MODEL_FILE
         if not file.is_file():
             raise BundleError(f'{file}: missing; write it with configs/export.yaml, or use the engine "torch"')
-        session = open_session(file)
+        session = open_session(file, keep_memory=not frugal)
         described = session.get_modelmeta().custom_metadata_map
         expected = {
             WEIGHTS_KEY: identity.weights_sha256,
@@ -77,37 +83,41 @@ class OnnxEngine:
         if any(described.get(key) != value for key, value in expected.items()):
             raise BundleError(f"{file}: was exported from other weights; write it again with configs/export.yaml")
         tiling = Tiling(**{name: value for name, value in inferer.items() if name != "_target_"})
-        return cls(session, tiling, int(described[STRIDE_KEY])), identity
+        return cls(session, tiling.frugal if frugal else tiling, int(described[STRIDE_KEY])), identity
 
-    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+    def predict(self, display: NDArray[np.float32], watch: Watch | None = None) -> list[FramePrediction]:
         """See `Engine`."""
+        watch = watch or Watch()
         height, width = display.shape[-2:]
-        if len(display) == 1 and self.tiling.keeps_whole(height, width):
-            return [FramePrediction.of_channels(self._enhance({"image": display}))]
+        count = len(display)
+        if count == 1 and self.tiling.keeps_whole(height, width):
+            predictions = [FramePrediction.of_channels(self._enhance({"image": display}, watch))]
+            watch.tell("enhancing", 1, 1)
+            return predictions
         # A running sum: the maps of all frames of a long clip at once would double what its result takes.
         maps, colours = np.zeros((1, 2, height, width), np.float32), []
-        for frame in display:
-            own, colour = self._decide(frame[None])
+        for done, frame in enumerate(display):
+            watch.tell("tone", done, count)
+            own, colour = self._decide(frame[None], watch)
             maps += own
             colours.append(colour)
-        maps /= len(display)
+        maps /= count
         predictions = []
         for done, (frame, colour) in enumerate(zip(display, colours, strict=True), 1):
-            predictions.append(self._apply(frame[None], maps, colour, progress if len(display) == 1 else None))
-            if progress is not None and len(display) > 1:
-                progress(done, len(display))
+            predictions.append(self._apply(frame[None], maps, colour, watch, tell=count == 1))
+            if count > 1:
+                watch.tell("enhancing", done, count)
         return predictions
 
-    def _decide(self, frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _decide(self, frame: NDArray[np.float32], watch: Watch) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
-        from onnxruntime import RunOptions
-
-        options = RunOptions()
-        if not self.tiling.keeps_whole(*frame.shape[-2:]):
+        options = _run_options()
+        holds_memory = self.session.get_session_options().enable_cpu_mem_arena
+        if holds_memory and not self.tiling.keeps_whole(*frame.shape[-2:]):
             # What the whole frame took must be given back before its tiles take theirs.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         inputs = {"image": frame, "tone_only": np.array(True)}
-        maps, colour = self.session.run(["decided_maps", "decided_colour"], inputs, options)
+        maps, colour = self._run(["decided_maps", "decided_colour"], inputs, options, watch)
         return maps, colour
 
     def _apply(
@@ -115,29 +125,53 @@ class OnnxEngine:
         frame: NDArray[np.float32],
         maps: NDArray[np.float32],
         colour: NDArray[np.bool_],
-        progress: Progress | None,
+        watch: Watch,
+        tell: bool,
     ) -> FramePrediction:
         def enhance(seen: Area) -> NDArray[np.float32]:
             parts = {"image": frame, "maps": maps}
             cut = {name: np.ascontiguousarray(array[..., seen[0], seen[1]]) for name, array in parts.items()}
-            return self._enhance({**cut, "colour": colour})
+            return self._enhance({**cut, "colour": colour}, watch)
 
         (pred, *_) = self.session.get_outputs()
         out = np.empty((pred.shape[1], *frame.shape[-2:]), np.float32)
-        self.tiling.fill(out, self.stride, enhance, progress)
+        self.tiling.fill(out, self.stride, enhance, watch.parts("enhancing") if tell else None)
         return FramePrediction.of_channels(out)
 
-    def _enhance(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def _enhance(self, inputs: dict[str, NDArray[Any]], watch: Watch) -> NDArray[np.float32]:
         """The channels (9, H, W) of one frame."""
-        ((channels,),) = self.session.run(["pred"], inputs)
+        ((channels,),) = self._run(["pred"], inputs, _run_options(), watch)
         return channels
 
+    def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]], options: Any, watch: Watch) -> Any:
+        def end() -> None:
+            options.terminate = True
 
-def open_session(model: Path | bytes) -> Any:
+        with watch.ended_by(end):
+            try:
+                return self.session.run(outputs, inputs, options)
+            except Exception as error:
+                # ONNX Runtime has no exception of its own for it.
+                if any(words in str(error) for words in NO_MEMORY):
+                    raise MemoryError from error
+                raise
+
+
+def _run_options() -> Any:
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    # What goes wrong is raised; no need to print it as well.
+    options.log_severity_level = 4
+    return options
+
+
+def open_session(model: Path | bytes, keep_memory: bool = True) -> Any:
     """A session of ONNX Runtime on the processor, with as many threads as OMP_NUM_THREADS says.
 
     Args:
         model: file, or its content.
+        keep_memory: between layers and runs, which is faster.
 
     Raises:
         DependencyError: ONNX Runtime is not installed.
@@ -153,6 +187,7 @@ def open_session(model: Path | bytes) -> Any:
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal():
         options.intra_op_num_threads = int(threads)
+    options.enable_cpu_mem_arena = keep_memory
     options.log_severity_level = 3  # errors alone: its warnings speak of kernels, not of images
     content = model if isinstance(model, bytes) else str(model)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -69,47 +70,77 @@ def to_channels(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArra
     """The same with a single channel for grey: float32 (1, H, W) or (3, H, W)."""
     black, white = value_range
     # Differences are taken in double: 32-bit integers have more digits than float32.
-    scaled = ((frame.astype(np.float64) - black) / (white - black)).astype(np.float32)
+    double = frame.astype(np.float64)
+    double -= black
+    double /= white - black
+    scaled = double.astype(np.float32)
     if scaled.ndim == 2:
         return scaled[None]
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
 
 
-def from_display(display: NDArray[np.float32], source: NDArray[Any], value_range: tuple[float, float]) -> NDArray[Any]:
-    """Bring an enhanced frame (3, H, W) back to the depth, range and shape of its source frame.
+@dataclass(frozen=True)
+class ValueScale:
+    """The way back from display space to the depth and range of a source frame, value by value.
 
     Integers are rounded and clipped to the declared range; floats declared as (0, 1) are clipped likewise. Where the
     source has values outside of that range (beyond a window), results there keep their order instead: they are drawn
     together, as far as the source's own values reach.
 
-    Returns:
-        Array of the shape and dtype of `source`.
+    Attributes:
+        dtype: of the source. black, white: in its units.
+        low, high: what results may reach: the declared range and the source's own values.
+        smallest, largest: of the enhanced frame, in the same units.
     """
-    black, white = value_range
-    frame = display[0] if source.ndim == 2 else np.moveaxis(display, 0, -1)
-    values = frame.astype(np.float64) * (white - black) + black
-    low = min(black, white, float(source.min()))
-    high = max(black, white, float(source.max()))
-    values = np.clip(_drawn_together(values, black, white, low, high), low, high)
-    if source.dtype.kind in "iu":
-        limits = np.iinfo(source.dtype)
-        # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
-        values = np.clip(
-            np.rint(values), limits.min, np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-        )
-    elif source.dtype.kind == "b":
-        return values >= 0.5
-    return values.astype(source.dtype)
 
+    dtype: np.dtype[Any]
+    black: float
+    white: float
+    low: float
+    high: float
+    smallest: float
+    largest: float
 
-def _drawn_together(
-    values: NDArray[np.float64], black: float, white: float, low: float, high: float
-) -> NDArray[np.float64]:
-    """Values beyond the declared range scaled down to end at ``low`` and ``high``; those within it stay."""
-    bottom, top = sorted((black, white))
-    largest, smallest = float(values.max()), float(values.min())
-    if largest > high > top:
-        values = np.where(values > top, top + (values - top) * ((high - top) / (largest - top)), values)
-    if smallest < low < bottom:
-        values = np.where(values < bottom, bottom - (bottom - values) * ((bottom - low) / (bottom - smallest)), values)
-    return values
+    @classmethod
+    def of(
+        cls,
+        display: NDArray[np.float32],
+        smallest: float,
+        largest: float,
+        dtype: np.dtype[Any],
+        value_range: tuple[float, float],
+    ) -> ValueScale:
+        """For a whole enhanced frame in display space, and the smallest and largest value of its source."""
+        black, white = value_range
+        ends = sorted(float(end) * (white - black) + black for end in (display.min(), display.max()))
+        return cls(dtype, black, white, min(black, white, smallest), max(black, white, largest), *ends)
+
+    def values(self, display: NDArray[np.float32]) -> NDArray[Any]:
+        """A part of that frame, of any shape, in the dtype and units of the source."""
+        # In place, since this runs at every move of a slider.
+        values = display.astype(np.float64)
+        values *= self.white - self.black
+        values += self.black
+        values = self._drawn_together(values)
+        np.clip(values, self.low, self.high, out=values)
+        if self.dtype.kind in "iu":
+            limits = np.iinfo(self.dtype)
+            np.rint(values, out=values)
+            if self.low < limits.min or self.high > limits.max or limits.bits == 64:
+                # The largest 64-bit integers are not doubles: the bound keeps the cast from wrapping round.
+                highest = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+                np.clip(values, limits.min, highest, out=values)
+        elif self.dtype.kind == "b":
+            return values >= 0.5
+        return values.astype(self.dtype)
+
+    def _drawn_together(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values beyond the declared range scaled down to end at `low` and `high`; those within it stay."""
+        bottom, top = sorted((self.black, self.white))
+        if self.largest > self.high > top:
+            slope = (self.high - top) / (self.largest - top)
+            values = np.where(values > top, top + (values - top) * slope, values)
+        if self.smallest < self.low < bottom:
+            slope = (bottom - self.low) / (bottom - self.smallest)
+            values = np.where(values < bottom, bottom - (bottom - values) * slope, values)
+        return values

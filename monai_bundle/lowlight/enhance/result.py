@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,34 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowlight.enhance.blending import BlendMemory, FramePrediction, blend_frame
 from lowlight.enhance.judging import Judgement, Subject, judge
-from lowlight.enhance.pixels import from_display, to_channels
 from lowlight.model import tone
-
-
-@dataclass(frozen=True)
-class FramePrediction:
-    """The network's answer for one frame, enough to blend without the network.
-
-    Attributes:
-        residual: r, float32 (3, H, W), display space. log_error: float32 (H, W). log_gain, log_gamma: float32 (H, W).
-    """
-
-    residual: NDArray[np.float32]
-    log_error: NDArray[np.float32]
-    log_gain: NDArray[np.float32]
-    log_gamma: NDArray[np.float32]
-
-    @classmethod
-    def of_channels(cls, channels: NDArray[np.float32]) -> FramePrediction:
-        """From one frame of the network's output (9, H, W): see `lowlight.model.network.Prediction`."""
-        return cls(channels[3:6], channels[6], channels[7], channels[8])
-
-    @classmethod
-    def of_unchanged(cls, height: int, width: int) -> FramePrediction:
-        """For a frame that the network has not seen: nothing is changed, and of the error nothing is known (NaN)."""
-        nothing = np.zeros((height, width), np.float32)
-        return cls(np.zeros((3, height, width), np.float32), np.full_like(nothing, np.nan), nothing, nothing)
 
 
 @dataclass(frozen=True)
@@ -57,6 +33,7 @@ class Result:
         valid, tables: what judging needs beside the pixels, as given to `Enhancer`.
         derivation: one line that says what made it, for the metadata of a derived file.
         facts: what else belongs into the report, JSON-serialisable: model, device, seconds, ...
+        memory: makes the next blend faster, see `slimmed`; None: nothing is remembered.
         image: enhanced, same shape, dtype and units as the source; integers rounded and clipped to the value range.
     """
 
@@ -75,6 +52,7 @@ class Result:
     derivation: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     image: NDArray[Any] = field(init=False, repr=False)
+    memory: BlendMemory | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", self.blend(self.brightness, self.denoise))
@@ -100,18 +78,34 @@ class Result:
         sources = self.source if self.frames else self.source[None]
         blended = np.empty_like(sources)
         for target, source, prediction in zip(blended, sources, self.predictions, strict=True):
-            if source.min() == source.max():
-                # One value everywhere is no scene: whatever a network draws into it would be invented.
-                target[...] = source
-                continue
-            y = to_channels(source, self.value_range)
-            # Of grey the three channels are equal, and one of them takes a third of the memory.
-            residual = prediction.residual[: len(y)]
-            display = tone.blend(y, residual, prediction.log_gain, prediction.log_gamma, b, n)
-            target[...] = from_display(np.asarray(display), source, self.value_range)
+            blend_frame(source, prediction, self.value_range, b, n, target, self.memory)
         if self.mask is not None:
             blended[:, ~self.mask] = sources[:, ~self.mask]
         return blended if self.frames else blended[0]
+
+    def frame(self, number: int) -> Result:
+        """One frame of several as an image by itself, with the tone that it has among them."""
+        valid = None if self.valid is None else self.valid[number]
+        source, predictions, image = self.source[number], [self.predictions[number]], self.image[number]
+        return self._with(source=source, predictions=predictions, image=image, valid=valid, frames=False, judged=None)
+
+    def slimmed(self) -> Result:
+        """The same, to be kept for long and blended often: without what nothing needs (`FramePrediction.kept`), with
+        what the last blend computed (`BlendMemory`), which its frames share."""
+        grey = self.source.ndim == (3 if self.frames else 2)
+        # Frames that were left alone share one prediction, and go on to do so.
+        slim = {id(prediction): prediction for prediction in self.predictions}
+        slim = {key: prediction.kept(grey) for key, prediction in slim.items()}
+        predictions = [slim[id(prediction)] for prediction in self.predictions]
+        return self._with(predictions=predictions, memory=BlendMemory())
+
+    def _with(self, **changed: Any) -> Result:
+        """A copy that does not blend its image anew, as `dataclasses.replace` would."""
+        result = copy.copy(self)
+        result.__dict__.pop("report", None)
+        for name, value in changed.items():
+            object.__setattr__(result, name, value)
+        return result
 
     @property
     def unchanged(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Progress = Callable[[int, int], None]
@@ -28,6 +28,11 @@ class Tiling:
     def __post_init__(self) -> None:
         if self.tile < 1 or self.halo < 0:
             raise ValueError(f"tile must be positive and halo not negative, got {self.tile} and {self.halo}")
+
+    @property
+    def frugal(self) -> Tiling:
+        """The same in tiles as small as is sensible: with halo and overlap they cost about twice the time."""
+        return replace(self, tile=min(self.tile, 2 * self.halo))
 
     def keeps_whole(self, height: int, width: int) -> bool:
         """Whether a frame of this size is done in one part."""

@@ -10,10 +10,13 @@ from lowlight.enhance.definition import Definition
 from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.inferer import DualPathInferer
 from lowlight.enhance.result import FramePrediction
-from lowlight.enhance.tiling import Progress
+from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError
 from lowlight.imaging.libraries import one_line
 from lowlight.model.network import DualPathNet
+
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+"""What torch says, on GPUs, on processors, and on processors under Windows, when there is not enough."""
 
 
 class TorchEngine:
@@ -30,8 +33,8 @@ class TorchEngine:
         self.device = str(device)
 
     @classmethod
-    def open(cls, definition: Definition, device: str) -> tuple[TorchEngine, ModelIdentity]:
-        """The network of a bundle with its weights, and which weights those are.
+    def open(cls, definition: Definition, device: str, frugal: bool = False) -> tuple[TorchEngine, ModelIdentity]:
+        """The network of a bundle with its weights, and which weights those are. `frugal`: in small tiles.
 
         Args:
             device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1", ...
@@ -52,20 +55,38 @@ class TorchEngine:
             raise BundleError(
                 f"{definition.root}: the bundle cannot be loaded ({one_line(error)}); install it again"
             ) from error
-        return cls(network, made["inferer"], chosen), identity
+        inferer = made["inferer"]
+        if frugal:
+            inferer.tiling = inferer.tiling.frugal
+        return cls(network, inferer, chosen), identity
 
     @torch.inference_mode()
-    def predict(self, display: NDArray[np.float32], progress: Progress | None) -> list[FramePrediction]:
+    def predict(self, display: NDArray[np.float32], watch: Watch | None = None) -> list[FramePrediction]:
         """See `Engine`."""
-        frames = torch.from_numpy(display)
-        controls = self.inferer.tone(frames, self.network)
+        watch = watch or Watch()
+        # Between layers is where torch can be stopped.
+        hooks = [layer.register_forward_pre_hook(lambda *_: watch.check()) for layer in self.network.modules()]
+        try:
+            return self._predict(torch.from_numpy(display), watch)
+        except RuntimeError as error:
+            if any(words in str(error) for words in NO_MEMORY):
+                raise MemoryError from error
+            raise
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _predict(self, frames: torch.Tensor, watch: Watch) -> list[FramePrediction]:
+        several = len(frames) > 1
+        tell = watch.parts("enhancing")
+        controls = self.inferer.tone(frames, self.network, watch.parts("tone"))
         predictions = []
-        for index, frame in enumerate(frames):
-            tile_progress = progress if len(frames) == 1 else None
-            out = self.inferer.apply(frame[None].to(self.device), self.network, controls, tile_progress)
+        for done, frame in enumerate(frames, 1):
+            in_tiles = not several and not self.inferer.tiling.keeps_whole(*frame.shape[-2:])
+            out = self.inferer.apply(frame[None].to(self.device), self.network, controls, tell if in_tiles else None)
             predictions += split_frames(out)
-            if progress is not None and len(frames) > 1:
-                progress(index + 1, len(frames))
+            if not in_tiles:
+                tell(done, len(frames))
         return predictions
 
 

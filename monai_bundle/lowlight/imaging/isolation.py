@@ -41,6 +41,11 @@ def describe(path: Path, limits: Limits) -> Described:
     return described
 
 
+def interrupt() -> None:
+    """Have a file that is being decoded by another thread fail at once. The next one gets a new process."""
+    _process.interrupt()
+
+
 class _DecodingProcess:
     """The other process, as seen from here."""
 
@@ -95,6 +100,12 @@ class _DecodingProcess:
             with suppress(OSError):
                 assert pipe is not None
                 pipe.close()
+
+    def interrupt(self) -> None:
+        """End the process without waiting for what it does."""
+        child = self._child
+        if child is not None and self._owner == os.getpid():
+            child.kill()
 
     @staticmethod
     def _end_late(child: subprocess.Popen[bytes], late: threading.Event) -> None:

@@ -1,0 +1,34 @@
+"""`lowlight worker`: the service behind a viewer's module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lowlight.cli.options import Device
+
+
+def worker(
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the bundle. Default: the one that is installed.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="auto, onnx, torch: what runs the network.")] = "auto",
+    device: Device = "auto",
+    temporary: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where its private folder is made. Default: the system's temporary folder."),
+    ] = None,
+) -> None:
+    """Serve another program, such as the 3D Slicer module. Not for people: use enhance instead.
+
+    It loads the network once, and then speaks JSON lines on stdin and stdout, as docs/worker.md of the bundle says. It
+    ends with the program that started it.
+    """
+    from lowlight.enhance.loading import ENGINES
+    from lowlight.services.worker import run_worker
+
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"{engine} is not one of {', '.join(ENGINES)}", param_hint="'--engine'")
+    run_worker(bundle, engine, device, temporary)
