@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from monai.losses import SSIMLoss
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from lowlight.model.features import FeatureNet, FeaturePerceptualLoss, ModalityAndTurnLoss
-from lowlight.model.losses import EnhancementLoss, gaussian_likelihood
+from lowlight.model.losses import EnhancementLoss, gaussian_likelihood, structural_loss
 from lowlight.model.metrics import (
     PSNR,
     SSIM,
@@ -34,7 +35,7 @@ def truth(retina) -> torch.Tensor:
 def test_every_term_of_the_loss_falls_when_it_is_trained(truth: torch.Tensor, perceptual) -> None:
     torch.manual_seed(0)
     network = DualPathNet()
-    loss = EnhancementLoss(log_mse=0.01, fitted=1, perceptual_loss=perceptual)
+    loss = EnhancementLoss(log_mse=0.01, fitted=1, detail=1, perceptual_loss=perceptual)
     dark = 0.3 * truth**1.8
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     history = []
@@ -44,7 +45,7 @@ def test_every_term_of_the_loss_falls_when_it_is_trained(truth: torch.Tensor, pe
         value.backward()
         optimizer.step()
         history.append(dict(loss.terms))
-    for name in ("mse", "absolute", "log_mse", "fitted", "ssim", "perceptual", "low_frequency", "likelihood"):
+    for name in ("mse", "absolute", "log_mse", "fitted", "detail", "ssim", "perceptual", "low_frequency", "likelihood"):
         assert history[-1][name] < history[0][name], name
 
 
@@ -60,6 +61,28 @@ def test_the_fitted_term_does_not_see_brightness_and_sees_the_rest(truth: torch.
     # Black and white clip some of the noise; what is made brighter has its noise enlarged with it.
     assert fitted(truth + noise) == pytest.approx(4e-4, rel=0.3)
     assert fitted(0.8 * truth + 0.1 + noise) == pytest.approx(4e-4 / 0.8**2, rel=0.1)
+
+
+def test_the_detail_term_counts_a_lost_line_far_more_than_the_same_error_on_a_plain_surface() -> None:
+    def lost(truth: torch.Tensor, output: torch.Tensor) -> float:
+        loss = EnhancementLoss(mse=0, absolute=0, ssim=0, perceptual=0, low_frequency=0, likelihood=0, detail=1)
+        return float(loss(torch.cat([output, torch.zeros(1, 6, 64, 64)], dim=1), truth))
+
+    plain = torch.linspace(0.3, 0.6, 64).expand(1, 3, 64, 64)
+    line = plain.clone()
+    line[..., 30, 10:50] += 0.2
+    assert lost(line, plain) > 20 * lost(plain, line)
+
+
+def test_structural_loss_is_that_of_monai_and_has_its_gradients(truth: torch.Tensor, noisy: torch.Tensor) -> None:
+    monai = SSIMLoss(spatial_dims=2, data_range=1.0, kernel_type="gaussian", win_size=11)
+    images = [noisy.clone().requires_grad_() for _ in range(2)]
+    ours = structural_loss(images[0].mean(1), truth.mean(1))
+    theirs = monai(images[1].mean(1, keepdim=True), truth.mean(1, keepdim=True))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    ours.backward()
+    theirs.backward()
+    torch.testing.assert_close(images[0].grad, images[1].grad, atol=1e-7, rtol=1e-2)
 
 
 def test_likelihood_is_least_at_the_true_error_and_does_not_reach_the_image() -> None:

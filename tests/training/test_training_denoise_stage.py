@@ -29,7 +29,10 @@ SIZE = 32
 @pytest.fixture
 def network() -> DualPathNet:
     torch.manual_seed(0)
-    return DualPathNet(denoise_widths=(4, 4), denoise_blocks=(1, 1))
+    network = DualPathNet(denoise_widths=(4, 4), denoise_blocks=(1, 1))
+    # A real denoise path looks beyond the patch. With no residual and no local median, only the tone is left.
+    torch.nn.init.constant_(network.denoise.exit.conv.bias[20:], -40.0)
+    return network
 
 
 def observations(folder: Path, retina: np.ndarray, network: DualPathNet, count: int = 8, **more: Any) -> Observations:
@@ -70,7 +73,6 @@ def frame_and_batch(network: DualPathNet, shape: tuple[int, int], count: int = 4
 @pytest.mark.parametrize("shape", [(96, 64), (32, 80), (35, 129)])
 def test_a_patch_comes_out_as_it_does_within_its_frame(network: DualPathNet, shape: tuple[int, int]) -> None:
     network.eval()
-    # A real denoise path would look beyond the patch: with its last layer at 0, only the tone is left.
     frame, batch = frame_and_batch(network, shape)
     whole = network(frame)
     observed, truth, extra, more = prepare_batch(batch, "cpu")
@@ -81,6 +83,17 @@ def test_a_patch_comes_out_as_it_does_within_its_frame(network: DualPathNet, sha
         assert (top % 8, left % 8) == (0, 0)
         own = whole[0, :, top : top + SIZE, left : left + SIZE]
         torch.testing.assert_close(patch[:, : own.shape[1], : own.shape[2]], own, atol=1e-5, rtol=0)
+
+
+def test_in_bfloat16_the_patches_come_out_nearly_alike(network: DualPathNet) -> None:
+    network.eval()
+    torch.nn.init.normal_(network.denoise.exit.conv.weight, std=0.05)
+    _, batch = frame_and_batch(network, (64, 64))
+    observed, _, extra, _ = prepare_batch(batch, "cpu")
+    exact, rounded = (PatchInferer(bfloat16)(observed, network, *extra) for bfloat16 in (False, True))
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(exact, rounded)
+    torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
 
 
 def test_patches_are_mirrored_both_ways_by_halves(network: DualPathNet) -> None:

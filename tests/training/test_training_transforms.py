@@ -59,6 +59,14 @@ def test_frames_are_of_many_sizes_never_larger_than_the_image_and_turn_only_wher
     assert sum(float(ramp.mean(-1).diff().min()) <= 0 for ramp in turned) > 5
 
 
+def test_an_untouched_frame_keeps_its_size_and_every_pixel_on_its_place(colour: torch.Tensor) -> None:
+    frame = RandFramed("image", sizes=(64, 128), untouched_probability=0.5).set_random_state(seed=2)
+    found = [frame({"image": colour, "modality": "natural"})["image"] for _ in range(40)]
+    untouched = [image for image in found if torch.equal(image, colour)]
+    assert 10 <= len(untouched) <= 30
+    assert all(max(image.shape) <= 128 for image in found if not torch.equal(image, colour))
+
+
 def test_a_crop_at_its_own_scale_is_a_turned_or_mirrored_part_of_the_image(colour: torch.Tensor) -> None:
     cut = RandPatchd("image", 64, whole_probability=0, largest_shrink=1).set_random_state(seed=3)
     windows = colour.unfold(1, 64, 1).unfold(2, 64, 1)

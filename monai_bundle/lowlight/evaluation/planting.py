@@ -209,7 +209,7 @@ def _plant_one(
 ) -> PlantedDetail | None:
     """Draw one detail into the image where there is room; None if none was found."""
     for _ in range(TRIES):
-        shape = _shape(kind, random)
+        shape = draw_shape(kind, random)
         amount = float(np.exp(random.uniform(*np.log(CONTRAST)))) * (1 if random.rand() < 0.5 else -1)
         free = [side - reach for side, reach in zip(grey.shape, shape.shape, strict=True)]
         if min(free) < 1:
@@ -245,8 +245,8 @@ def _core_and_ring(shape: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArr
     return shape >= 0.6 * shape.max(), binary_dilation(drawn, iterations=RING) & ~near
 
 
-def _shape(kind: Kind, random: np.random.RandomState) -> NDArray[np.float64]:
-    """A detail of height 1 in a window with room for its surroundings."""
+def draw_shape(kind: Kind, random: np.random.RandomState) -> NDArray[np.float64]:
+    """A detail of height 1 in a window with room for its surroundings, (rows, columns)."""
     offset = (random.uniform(-0.5, 0.5), random.uniform(-0.5, 0.5))
     if kind is Kind.DOT:
         diameter = random.uniform(2, 6)

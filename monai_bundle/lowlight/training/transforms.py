@@ -81,6 +81,8 @@ class RandFramed(Randomizable, MapTransform):
         least_share: least share of a side that a crop keeps.
         turned: modalities of which half are turned by a random number of quarter turns: those that have no way up.
         least_side: px, of the shorter side: frames are not scaled down below it.
+        untouched_probability: share of frames that stay as they are, at their own scale and on the grid of the JPEG
+            file that they came from: as the images are that a user brings.
     """
 
     def __init__(
@@ -91,9 +93,10 @@ class RandFramed(Randomizable, MapTransform):
         least_share: float = 0.6,
         turned: Sequence[str] = ("dermatology", "natural", "endoscopy"),
         least_side: int = 1,
+        untouched_probability: float = 0.0,
     ) -> None:
         super().__init__(keys)
-        self.least_side = least_side
+        self.least_side, self.untouched_probability = least_side, untouched_probability
         self.sizes, self.crop_probability, self.least_share = sizes, crop_probability, least_share
         self.turned = tuple(turned)
 
@@ -103,10 +106,13 @@ class RandFramed(Randomizable, MapTransform):
         self.mirrored = self.R.random() < 0.5
         self.turns = int(self.R.randint(4)) if self.R.random() < 0.5 else 0
         self.size = int(self.R.randint(self.sizes[0], self.sizes[1] + 1))
+        self.untouched = self.R.random() < self.untouched_probability
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         item = dict(data)
         self.randomize()
+        if self.untouched:
+            return item
         turns = self.turns if item.get("modality") in self.turned else 0
         for key in self.key_iterator(item):
             image = self._crop(torch.as_tensor(item[key])) if self.cropped else torch.as_tensor(item[key])
