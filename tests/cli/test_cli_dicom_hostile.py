@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from cli_runs import Ended, lowlight, names
-from dicom_files import changed, deflate_bomb, every_percent, nested, rle_bomb, shipped
+from dicom_files import changed, deflate_bomb, every_percent, grey_clip, nested, rle_bomb, shipped
 from pydicom.data import get_charset_files
 
 from lowlight.errors import InputError, LimitError
@@ -120,6 +120,10 @@ def test_a_directory_without_its_files_a_readme_and_an_archive_are_skipped(enhan
         ("few", lambda path: changed(path, NumberOfFrames=3), "declares 691200 bytes of pixels and holds 230400"),
         ("empty", lambda path: (path.touch(), path)[1], "is empty"),
         ("no rows", lambda path: changed(path, Rows=0), "declares an empty image (320 x 0)"),
+        ("no frames", lambda path: changed(path, NumberOfFrames=-1), "declares -1 frames"),
+        ("no bits", lambda path: changed(path, BitsStored=0), "it stores 0 bits in 8"),
+        ("uids", lambda path: changed(path, SOPInstanceUID=["1.2", "1.3"]), "its SOPInstanceUID has several values"),
+        ("modalities", lambda path: changed(path, Modality=["CT", "US"]), "it names several modalities"),
         ("samples", lambda path: changed(path, SamplesPerPixel=1), "RGB has 3 samples a pixel, it declares 1"),
         ("bits", lambda path: changed(path, BitsStored=12), "it stores 12 bits in 8"),
         (
@@ -133,6 +137,24 @@ def test_a_hostile_file_is_refused_in_one_line(
     name: str, make: Callable[[Path], Path], fault: str, enhance: Run, tmp_path: Path
 ) -> None:
     path = make(tmp_path / f"{name}.dcm")
+    refused(enhance(path), path, fault)
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("elements", "fault"),
+    [
+        ({"WindowCenter": "1e300", "WindowWidth": "1e308"}, "its rescale, window or lookup table makes no sense"),
+        ({"WindowCenter": 500, "WindowWidth": "1e12"}, "its rescale, window or lookup table makes no sense"),
+        ({"RescaleSlope": "nan", "RescaleIntercept": 0}, "its rescale, window or lookup table makes no sense"),
+        ({"PixelPaddingValue": [1, 2]}, "its Pixel Padding Value is not a whole number"),
+    ],
+)
+def test_grey_values_that_could_not_be_told_apart_are_refused(
+    elements: dict[str, object], fault: str, enhance: Run, tmp_path: Path
+) -> None:
+    with pydicom.config.disable_value_validation():
+        (path,) = grey_clip(tmp_path, 1, **elements)
     refused(enhance(path), path, fault)
     assert names(tmp_path) == [path.name]
 

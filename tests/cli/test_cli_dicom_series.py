@@ -98,6 +98,26 @@ def test_results_are_named_by_hashes_unless_asked_otherwise(tmp_path: Path, caps
     assert names(tmp_path / "named") == ["Quixote.dcm"]
 
 
+@pytest.mark.parametrize(
+    "elements",
+    [{"InstanceNumber": [1, 2]}, {"ImageOrientationPatient": [1.0]}, {"ImagePositionPatient": ["nan", "0", "0"]}],
+)
+def test_a_position_that_makes_no_sense_names_no_result_after_its_file(
+    elements: dict[str, object], tmp_path: Path
+) -> None:
+    whole = changed(tmp_path / "whole.dcm")
+    odd = changed(tmp_path / "Quixote.dcm", **elements)
+    ((first,), (second,)) = arrange(list(collect([odd, whole])), Limits(), hashed=True)
+    assert first.relative == second.relative
+
+
+def test_a_damaged_file_is_not_named_after_itself_either(tmp_path: Path) -> None:
+    path = tmp_path / "Quixote.dcm"
+    path.write_bytes(shipped("CT_small.dcm").read_bytes()[:5000])
+    ((item,),) = arrange(list(collect([path])), Limits(), hashed=True)
+    assert "Quixote" not in str(item.relative)
+
+
 def test_a_copy_is_skipped_and_another_image_under_its_uid_gets_a_result_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +143,7 @@ def test_modalities_that_measure_are_taken_when_asked_for(tmp_path: Path, capsys
 
 def test_a_mark_is_burnt_into_a_corner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = shipped("examples_rgb_color.dcm")
-    command = ("enhance", source, "--brightness", "0", "--denoise", "0", "-o")
+    command = ("enhance", source, "--brightness", "0.5", "--denoise", "0", "-o")
     lowlight(capsys, *command, tmp_path / "plain.dcm")
     lowlight(capsys, *command, tmp_path / "marked.dcm", "--label")
     rows, columns = np.nonzero((stored(tmp_path / "plain.dcm") != stored(tmp_path / "marked.dcm")).any(axis=-1))
@@ -134,6 +154,14 @@ def test_a_mark_is_burnt_into_a_corner(tmp_path: Path, capsys: pytest.CaptureFix
     assert pydicom.dcmread(tmp_path / "marked.dcm").get("BurnedInAnnotation") == pydicom.dcmread(source).get(
         "BurnedInAnnotation"
     )
+
+
+def test_what_was_not_enhanced_is_not_marked_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = shipped("examples_rgb_color.dcm")
+    for strengths in ((), ("--brightness", "0", "--denoise", "0")):
+        assert lowlight(capsys, "enhance", source, *strengths, "-o", tmp_path / "out.dcm", "--label").code == 0
+        np.testing.assert_array_equal(stored(tmp_path / "out.dcm"), stored(source))
+        assert "DerivationCodeSequence" not in pydicom.dcmread(tmp_path / "out.dcm")
 
 
 def test_quantify_judges_a_clip_of_files_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

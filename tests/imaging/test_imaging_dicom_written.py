@@ -93,6 +93,44 @@ def test_values_that_measured_say_that_they_no_longer_do(tmp_path: Path) -> None
     assert (result.RescaleType, result.RescaleSlope) == ("US", pydicom.dcmread(shipped("CT_small.dcm")).RescaleSlope)
 
 
+@pytest.mark.parametrize(
+    ("brightened", "denoised", "codes"),
+    [(True, True, ["113053", "113087"]), (False, True, ["113087"]), (False, False, [])],
+)
+def test_the_derivation_names_what_was_done_and_nothing_else(
+    brightened: bool, denoised: bool, codes: list[str], tmp_path: Path
+) -> None:
+    image = read(shipped("693_J2KI.dcm"))
+    assert image.restore.dataset.DerivationCodeSequence
+    processing = Processing("by net 1.2", "net 1.2", "ab" * 32, {}, denoised, brightened)
+    result = pydicom.dcmread(write(image, image.pixels, tmp_path / "out.dcm", derivation=processing))
+    assert [code.CodeValue for code in result.get("DerivationCodeSequence", [])] == codes
+
+
+def test_a_rescale_that_would_show_one_grey_is_mended(tmp_path: Path) -> None:
+    (path,) = grey_clip(tmp_path, 1, RescaleSlope=0, RescaleIntercept=0)
+    result = brighter(path, tmp_path / "out.dcm")
+    assert (result.RescaleSlope, result.RescaleIntercept, result.RescaleType) == (1, 0, "US")
+
+
+def test_colours_of_a_flow_no_longer_say_how_fast_it_is(tmp_path: Path) -> None:
+    region = Dataset()
+    region.PhysicalUnitsXDirection, region.PhysicalDeltaX, region.PixelComponentPhysicalUnits = 3, 0.01, 7
+    result = brighter(changed(tmp_path / "in.dcm", SequenceOfUltrasoundRegions=[region]), tmp_path / "out.dcm")
+    (region,) = result.SequenceOfUltrasoundRegions
+    assert (region.PixelComponentPhysicalUnits, region.PhysicalDeltaX) == (0, 0.01)
+
+
+def test_an_unknown_number_is_no_difference(tmp_path: Path) -> None:
+    path = changed(tmp_path / "in.dcm", ExposureTimeInms=float("nan"), SliceSensitivityFactor=[1.0, float("nan")])
+    assert np.isnan(brighter(path, tmp_path / "out.dcm").ExposureTimeInms)
+
+
+def test_an_image_that_is_all_padding_comes_out(tmp_path: Path) -> None:
+    (path,) = grey_clip(tmp_path, 1, PixelPaddingValue=0, PixelPaddingRangeLimit=4095)
+    np.testing.assert_array_equal(brighter(path, tmp_path / "out.dcm").pixel_array, stored(path))
+
+
 def test_a_second_window_and_a_table_behind_it_can_be_chosen(tmp_path: Path) -> None:
     (path,) = grey_clip(tmp_path, 1, WindowCenter=[400, 100], WindowWidth=[800, 200])
     dataset = pydicom.dcmread(path)

@@ -77,7 +77,9 @@ def enhance(
     label: Annotated[
         bool,
         typer.Option(
-            "--label", metavar=FLAG, help="Burn a visible mark into a corner, outside the anatomy if possible."
+            "--label",
+            metavar=FLAG,
+            help="Burn a visible mark into a corner of what was enhanced, outside the anatomy if possible.",
         ),
     ] = False,
     named_as_inputs: NamedAsInputs = False,
@@ -134,16 +136,17 @@ def enhance(
                 written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)
                 # Judging the result takes time: people without a page are not told of it.
                 parameters = result.report if as_json else {}
-                made = result.image
-                if label:
-                    made = burn_label(made, image.value_range, image.frames, image.valid)
                 processing = Processing(
                     result.derivation,
                     result.facts["model"],
                     result.facts["weights_sha256"],
                     {name: str(value) for name, value in wishes.items() if value is not None},
                     denoised=result.denoise > 0,
+                    brightened=result.brightness > 0,
                 )
+                made = result.image
+                if label and processing.enhanced:
+                    made = burn_label(made, image.value_range, image.frames, image.valid)
                 return Outcome(made, processing, parameters, line, written, result.unchanged)
 
             return work

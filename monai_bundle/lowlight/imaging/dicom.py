@@ -164,7 +164,8 @@ def _grey(
     if not np.isfinite(pixels).all():
         raise InputError(path, "is damaged: its rescale or window leads to infinite values", "state --value-range")
     windows = tuple(window for _, window in shown)
-    restore = DicomRestore(dataset, encoded, bounds, stored.dtype, mappings, windows, choice, _padding(dataset, stored))
+    padding = _padding(path, dataset, stored)
+    restore = DicomRestore(dataset, encoded, bounds, stored.dtype, mappings, windows, choice, padding)
     return pixels, restore
 
 
@@ -237,8 +238,12 @@ def _without_unused_bits(stored: NDArray[Any], bounds: StoredRange) -> NDArray[A
     return ((masked ^ sign) - sign).astype(stored.dtype)
 
 
-def _padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]] | None:
-    limits = _padding_range(dataset)
+def _padding(path: Path, dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]] | None:
+    try:
+        limits = _padding_range(dataset)
+    except (TypeError, ValueError):
+        fault = "is damaged: its Pixel Padding Value is not a whole number"
+        raise InputError(path, fault, "export it again from where it came") from None
     if limits is None:
         return None
     where = (stored >= limits[0]) & (stored <= limits[1])
@@ -260,6 +265,7 @@ def _pad(stored: NDArray[Any], restore: DicomRestore) -> None:
     limits = _padding_range(restore.dataset)
     assert limits is not None
     low, high = limits
-    beside = high + 1 if high < restore.bounds.high else low - 1
-    stored[(stored >= low) & (stored <= high)] = beside
+    if high < restore.bounds.high or low > restore.bounds.low:
+        beside = high + 1 if high < restore.bounds.high else low - 1
+        stored[(stored >= low) & (stored <= high)] = beside
     stored[where] = values

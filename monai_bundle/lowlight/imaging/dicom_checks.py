@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VM
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
@@ -81,6 +82,8 @@ def check_is_image(path: Path, dataset: Dataset) -> None:
     """
     _check_counts(path, dataset)
     _check_uids(path, dataset)
+    if not isinstance(dataset.get("Modality") or "", str):
+        raise InputError(path, "is damaged: it names several modalities", _AGAIN)
     name = class_name(dataset)
     if str(dataset.get("SOPClassUID", "")) in _NOT_SHOWN_CLASSES or dataset.get("Modality") in _NOT_SHOWN:
         raise NotAnImageError(path, f"is a DICOM object that is not meant to be looked at ({name})", _OTHER)
@@ -118,8 +121,10 @@ def check_modality(path: Path, dataset: Dataset) -> None:
 def check_size(path: Path, dataset: Dataset, limits: Limits) -> int:
     """Refuse, before any pixel is decoded, a declared size that is empty or over a limit; returns the frame count."""
     height, width, count = int(dataset.Rows), int(dataset.Columns), frame_count(dataset)
-    if height < 1 or width < 1 or count < 1:
+    if height < 1 or width < 1:
         raise InputError(path, f"declares an empty image ({width} x {height})", "export it again")
+    if count < 1:
+        raise InputError(path, f"declares {count} frames", "export it again")
     if count > limits.frames:
         raise InputError(path, f"declares {count} frames, over the limit of {limits.frames}", way_out("frames"))
     if height * width > limits.pixels:
@@ -178,10 +183,11 @@ def _check_uids(path: Path, dataset: Dataset) -> None:
     """UIDs name files and tie images together: what is no UID must not pass for one (PS3.5 9.1)."""
     for element in _uids(dataset):
         values = [element.value] if isinstance(element.value, str) else list(element.value or [])
-        for value in filter(None, values):
-            if len(value) > 64 or not _UID_FORM.fullmatch(value):
-                name = element.keyword or str(element.tag)
-                raise InputError(path, f"is damaged: its {name} is no valid UID", _AGAIN)
+        name = element.keyword or str(element.tag)
+        if any(value and (len(value) > 64 or not _UID_FORM.fullmatch(value)) for value in values):
+            raise InputError(path, f"is damaged: its {name} is no valid UID", _AGAIN)
+        if len(values) > 1 and dictionary_has_tag(element.tag) and dictionary_VM(element.tag) == "1":
+            raise InputError(path, f"is damaged: its {name} has several values", _AGAIN)
 
 
 def _uids(dataset: Dataset) -> Iterator[Any]:
@@ -190,7 +196,8 @@ def _uids(dataset: Dataset) -> Iterator[Any]:
 
 
 def _check_kind_of_pixels(path: Path, dataset: Dataset) -> None:
-    allocated, stored = int(dataset.BitsAllocated), int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    allocated, stated = int(dataset.BitsAllocated), dataset.get("BitsStored")
+    stored = allocated if stated is None or stated == "" else int(stated)
     if allocated not in (1, 8, 16):
         raise InputError(path, f"stores {allocated} bits a pixel", "convert it to 8 or 16 bits")
     if not 1 <= stored <= allocated:

@@ -145,12 +145,12 @@ def describe(path: Path, limits: Limits) -> Described:
     if directory is not None:
         names = (record.get("ReferencedFileID") for record in directory)
         referenced = tuple((name,) if isinstance(name, str) else tuple(map(str, name)) for name in names if name)
-    orientation = tuple(round(float(value), 4) for value in dataset.get("ImageOrientationPatient") or ())
+    orientation = tuple(round(value, 4) for value in _coordinates(dataset, "ImageOrientationPatient", 6))
     frame_of_reference = str(dataset.get("FrameOfReferenceUID") or "")
     return Described(
         series=str(dataset.get("SeriesInstanceUID") or ""),
         instance=str(dataset.get("SOPInstanceUID") or ""),
-        number=int(dataset.get("InstanceNumber") or 0),
+        number=_whole_number(dataset, "InstanceNumber"),
         position=_along_normal(dataset, orientation),
         form=tuple(
             str(dataset.get(keyword, ""))
@@ -165,7 +165,7 @@ def describe(path: Path, limits: Limits) -> Described:
             )
         ),
         timed=any(dataset.get(keyword) for keyword in (*_TIMED, "AcquisitionNumber")),
-        plane=(frame_of_reference, orientation) if frame_of_reference and len(orientation) == 6 else None,
+        plane=(frame_of_reference, orientation) if frame_of_reference and orientation else None,
         frames=checks.frame_count(dataset),
         referenced=referenced,
     )
@@ -191,11 +191,28 @@ def outline(path: Path, limits: Limits) -> Outline:
     )
 
 
+def _whole_number(dataset: Dataset, keyword: str) -> int:
+    """A number that decides about an order at most; 0 where it is missing or makes no sense."""
+    try:
+        return int(dataset.get(keyword) or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _coordinates(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
+    """So many finite numbers; none where they are missing or make no sense."""
+    try:
+        values = tuple(float(value) for value in dataset.get(keyword) or ())
+    except (TypeError, ValueError):
+        return ()
+    return values if len(values) == count and np.isfinite(values).all() else ()
+
+
 def _along_normal(dataset: Dataset, orientation: tuple[float, ...]) -> float | None:
-    position = dataset.get("ImagePositionPatient")
-    if not position or len(position) != 3 or len(orientation) != 6:
+    position = _coordinates(dataset, "ImagePositionPatient", 3)
+    if not position or not orientation:
         return None
-    return float(np.dot(np.cross(orientation[:3], orientation[3:]), [float(value) for value in position]))
+    return float(np.dot(np.cross(orientation[:3], orientation[3:]), position))
 
 
 def _parsed(path: Path, limits: Limits, pixels: bool) -> Dataset:

@@ -107,6 +107,7 @@ _OF_ORIGINAL_MR = (
 )
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _NO_UNIT = "US"
+_NOT_APPLICABLE = 0  # of the units of colours in a region of ultrasound (C.8.5.5)
 _SERIES_OFFSET = 1000
 _LARGEST_INTEGER_STRING = 2**31 - 1
 _LONGEST_DESCRIPTION = 1024
@@ -245,8 +246,12 @@ def _uid(*parts: str) -> UID:
 
 def _reference(result: Dataset, source: Dataset, processing: Processing) -> None:
     _put(result, DerivationDescription=processing.description[:_LONGEST_DESCRIPTION])
-    derivations = [codes.DCM.PixelByPixelMultiplication, *([codes.DCM.Smoothing] if processing.denoised else [])]
-    result.DerivationCodeSequence = Sequence([_code(code) for code in derivations])
+    derivations = [codes.DCM.PixelByPixelMultiplication] if processing.brightened else []
+    derivations += [codes.DCM.Smoothing] if processing.denoised else []
+    # That of the source tells how the source was made, and the source is there to be asked.
+    result.pop("DerivationCodeSequence", None)
+    if derivations:
+        result.DerivationCodeSequence = Sequence([_code(code) for code in derivations])
     if source.get("SOPClassUID") and source.get("SOPInstanceUID"):
         reference = Dataset()
         for keyword, uid in (
@@ -362,10 +367,17 @@ def _say_what_has_no_unit(result: Dataset) -> None:
         for rescaled in (holder, *transformations):
             if "RescaleSlope" in rescaled or "RescaleType" in rescaled:
                 _put(rescaled, RescaleType=_NO_UNIT)
+            if "RescaleSlope" in rescaled and not rescaled.RescaleSlope:
+                # Read as 1 (`rescale`), without which all would be shown as one grey.
+                _put(rescaled, RescaleSlope=1)
         for table in holder.get("ModalityLUTSequence") or []:
             _put(table, ModalityLUTType=_NO_UNIT)
     if "Units" in result:
         _put(result, Units="NONE")
+        result.pop("SUVType", None)
+    for region in result.get("SequenceOfUltrasoundRegions") or []:
+        if "PixelComponentPhysicalUnits" in region:
+            _put(region, PixelComponentPhysicalUnits=_NOT_APPLICABLE)
     if result.get("Modality") in ("XA", "RF"):
         for holder in (result, *_group_parts(result)):
             if holder.get("PixelIntensityRelationship") in ("LIN", "LOG"):

@@ -108,6 +108,12 @@ class LinearMapping:
         return cls(slope, low - slope * bounds.low, bounds)
 
     @property
+    def tells_apart(self) -> bool:
+        """Whether each stored value is displayed as a number of its own, in float32."""
+        farthest = max(map(abs, self.ends))
+        return bool(np.isfinite(farthest) and np.spacing(np.float32(farthest)) <= abs(self.slope) / 2)
+
+    @property
     def ends(self) -> tuple[float, float]:
         """The darkest and the brightest displayed value that the stored bits can hold."""
         low, high = sorted(self.slope * end + self.intercept for end in self.bounds)
@@ -171,6 +177,8 @@ def display_mapping(
         combined = LinearMapping(scale * slope, scale * (intercept - window.black), bounds)
         if inverted:
             combined = LinearMapping(-combined.slope, 1.0 - combined.intercept, bounds)
+        if not combined.tells_apart:
+            raise ValueError("a window far too wide, or far away")
         return combined, window
     values = np.arange(bounds.low, bounds.high + 1)
     if table is not None:

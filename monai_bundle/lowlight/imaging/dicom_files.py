@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ COMPRESSIONS = {
 }
 """Lossless transfer syntaxes by the names that users give them, and who encodes them: others may abort the process."""
 
+# What decoding, and the process around it, hold at most of an image's pixels.
+_COPIES = 4
 # Below, there is nothing to gain, and encoders fail: that of JPEG 2000 halves a frame five times.
 _SMALLEST_COMPRESSED = 32
 
@@ -73,20 +77,24 @@ def write_checked(
         raise OutputError(path, "reads back differently from what was written", "report this with the input")
 
 
-def is_same_object(file: Path, other: Path) -> bool:
+def is_same_object(file: Path, other: Path, limits: Limits) -> bool:
     """Whether two files hold the same object: the same elements with the same values, and the same pixels.
 
     Args:
         file: one that this package wrote.
         other: another, which may come from anywhere.
+        limits: under which the source of the file was read.
 
     Raises:
-        InputError: the other is damaged.
+        InputError: the other is damaged, or asks for more than the limits and the size of the file allow.
     """
     if _content(file) == _content(other):
         return True
-    one = isolation.decode(file, Limits(), any_modality=True)
-    two = isolation.decode(other, Limits(), any_modality=True)
+    one = isolation.decode(file, _TRUSTED, any_modality=True)
+    # A result can be larger than its source: a palette becomes three colours, elements are added.
+    memory = max(limits.memory, _COPIES * one.stored.nbytes)
+    elements = max(limits.elements, 2 * sum(1 for _ in one.dataset.iterall()))
+    two = isolation.decode(other, replace(limits, memory=memory, elements=elements), any_modality=True)
     return _same(one.dataset, two.dataset) and np.array_equal(one.stored, two.stored)
 
 
@@ -140,6 +148,9 @@ def _plain(value: Any) -> Any:
         return value.rstrip(b"\0").decode("latin-1")
     if isinstance(value, str):
         return value.rstrip(" \0")
+    if isinstance(value, float) and math.isnan(value):
+        # Which says in FL and FD that nothing is known, and equals nothing, itself included.
+        return "nan"
     if isinstance(value, (MultiValue, list, tuple)):
         values = [_plain(part) for part in value]
         return values[0] if len(values) == 1 else values or ""

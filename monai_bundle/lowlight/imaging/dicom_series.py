@@ -28,6 +28,7 @@ _CINE = ("US", "IVUS", "XA", "RF", "ES", "DF", "OPT", "IVOCT")
 _MODALITY, _ROWS, _COLUMNS = 1, 2, 3
 _HASH_DIGITS = 16
 _SAME = "leave one of them out"
+_UNKNOWN = Described("", "", 0, None, (), timed=False, plane=None, frames=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +116,8 @@ def _looked_at(item: Found, described: dict[Path, Described | None], limits: Lim
     except LimitError as error:
         return replace(item, fault=error)
     except InputError:
-        # Reading it will say what is wrong.
-        pass
+        # Reading it will say what is wrong. Should it find nothing, the result is named by a hash all the same.
+        described[item.path] = _UNKNOWN
     return item
 
 
@@ -141,7 +142,7 @@ def _with_listed(found: Sequence[Found], described: dict[Path, Described | None]
         fault = "is the directory of a DICOM medium"
         if missing:
             fault += f", and {missing} of the {len(about.referenced)} files that it lists are not there"
-        remedy = "copy the whole medium" if missing else "the files that it lists are done"
+        remedy = "copy the whole medium" if missing else "the files that it lists are taken one by one"
         result.append(replace(item, fault=NotAnImageError(item.path, fault, remedy, beside_images=True)))
     return result
 

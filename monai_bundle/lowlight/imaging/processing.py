@@ -18,7 +18,8 @@ class Processing:
         weights_sha256: of the model's weights.
         parameters: what the user asked for, the same for all images of a run; decides with the model which derived
             images form a series.
-        denoised: whether noise was taken away, besides the change of brightness.
+        denoised: whether noise was taken away.
+        brightened: whether brightness and contrast were changed.
     """
 
     description: str = DERIVATION
@@ -26,6 +27,7 @@ class Processing:
     weights_sha256: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     denoised: bool = False
+    brightened: bool = True
 
     @classmethod
     def of(cls, derivation: str | Processing | None) -> Processing:
@@ -33,6 +35,11 @@ class Processing:
         if isinstance(derivation, Processing):
             return derivation
         return cls(derivation or DERIVATION)
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether anything was done to the pixels at all."""
+        return self.brightened or self.denoised
 
     @property
     def run(self) -> str:

@@ -136,7 +136,14 @@ class _Export:
                 left = all(result.unchanged for result, _, _ in found)
                 derivation = found[0][0].derivation if left else model.derivation(brightness, denoise)
                 wishes = {"brightness": f"{brightness:g}", "denoise": f"{denoise:g}"}
-                processing = Processing(derivation, model.name, model.weights_sha256, wishes, not left and denoise > 0)
+                processing = Processing(
+                    derivation,
+                    model.name,
+                    model.weights_sha256,
+                    wishes,
+                    denoised=not left and denoise > 0,
+                    brightened=not left and brightness > 0,
+                )
                 self._write(item, image, pixels if image.frames else pixels[0], processing)
 
     def anew(self, enhancer: Enhancer) -> None:
@@ -184,7 +191,14 @@ class _Export:
         if self.wishes.force:
             given["force"] = "True"
         model = enhancer.model
-        made = Processing(result.derivation, model.name, model.weights_sha256, given, result.denoise > 0)
+        made = Processing(
+            result.derivation,
+            model.name,
+            model.weights_sha256,
+            given,
+            denoised=result.denoise > 0,
+            brightened=result.brightness > 0,
+        )
         for (item, single), pixels in zip(part, result.image if len(part) > 1 else [result.image], strict=True):
             self.job.tell("writing", done, count)
             self._write(item, single, pixels, made)
@@ -211,7 +225,7 @@ class _Export:
         return None
 
     def _write(self, item: Found, image: MedicalImage, pixels: NDArray[Any], processing: Processing) -> None:
-        if self.wishes.label:
+        if self.wishes.label and processing.enhanced:
             pixels = burn_label(pixels, image.value_range, image.frames, image.valid)
             processing = replace(processing, parameters={**processing.parameters, "label": "True"})
         target = self.wishes.folder / item.relative

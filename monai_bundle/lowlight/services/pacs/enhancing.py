@@ -165,6 +165,7 @@ class SeriesEnhancer:
                 if value is not None
             },
             denoised=result.denoise > 0,
+            brightened=result.brightness > 0,
         )
         alone = image is images[0]
         moves: list[tuple[Row, State, dict[str, Any]]] = []

@@ -293,7 +293,7 @@ class Worker:
         try:
             if not destination.fetch(about, again_file):
                 raise RejectedError(f"{destination.name} does not have what it has taken")
-            same = is_same_object(file, again_file)
+            same = is_same_object(file, again_file, self.rules.reading_limits)
         except OutputError:
             raise
         except InputError as error:
