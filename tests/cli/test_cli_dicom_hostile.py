@@ -202,9 +202,8 @@ def test_a_file_cut_anywhere_is_refused(name: str, enhance: Run, tmp_path: Path)
 def test_a_limit_can_be_raised_and_lowered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = shipped("SC_rgb_rle_2frame.dcm")
     command = ("enhance", source, "-o", tmp_path, "--brightness", "0", "--denoise", "0")
-    assert (
-        "declares 2 frames, over the limit of 1; if the file is to be trusted, raise the limit: --limit frames"
-        in (lowlight(capsys, *command, "--limit", "frames=1").err)
+    assert "declares 2 frames, over the limit of 1; if the file is to be trusted, raise the limit: --limit frames" in (
+        lowlight(capsys, *command, "--limit", "frames=1").err
     )
     assert "over the limit of 0.1 MB" in lowlight(capsys, *command, "--limit", "memory=100KB").err
     assert lowlight(capsys, *command, "--limit", "frames=2", "--limit", "memory=1GB").code == 0

@@ -131,6 +131,21 @@ def test_an_image_that_is_all_padding_comes_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(brighter(path, tmp_path / "out.dcm").pixel_array, stored(path))
 
 
+def test_without_a_window_the_entries_of_a_modality_table_are_black_to_white(tmp_path: Path) -> None:
+    (path,) = grey_clip(tmp_path, 1)
+    dataset = pydicom.dcmread(path)
+    table = Dataset()
+    # Entries of 16 bits of which 12 are used.
+    table.add_new("LUTDescriptor", "US", [4096, 0, 16])
+    table.add_new("LUTData", "US", list(range(4096)))
+    table.ModalityLUTType = "US"
+    dataset.ModalityLUTSequence = [table]
+    dataset.save_as(path)
+    np.testing.assert_allclose(read(path).pixels, stored(path) / 4095, atol=4e-3)
+    result = brighter(path, tmp_path / "out.dcm").pixel_array
+    assert len(np.unique(result)) > 200, "no grey is lost"
+
+
 def test_a_second_window_and_a_table_behind_it_can_be_chosen(tmp_path: Path) -> None:
     (path,) = grey_clip(tmp_path, 1, WindowCenter=[400, 100], WindowWidth=[800, 200])
     dataset = pydicom.dcmread(path)

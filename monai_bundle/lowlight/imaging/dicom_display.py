@@ -183,7 +183,8 @@ def display_mapping(
     values = np.arange(bounds.low, bounds.high + 1)
     if table is not None:
         rescaled: NDArray[np.float64] = table.look_up(values).astype(np.float64)
-        window = window or (None if voi_table else Window.between(0, table.largest))
+        # Not what the bits of an entry could hold: tables of 16 bits with entries up to 1023 are met.
+        window = window or (None if voi_table else Window.between(float(rescaled.min()), float(rescaled.max())))
     else:
         slope, intercept = rescale(modality)
         rescaled = values.astype(np.float64) * slope + intercept
