@@ -81,7 +81,14 @@ class Application(QtCore.QObject):
         raise RuntimeError(f"no module {name}")
 
     def connect(self, signature: str, slot: Any) -> bool:
-        return qt._connect(self, signature, slot)
+        return qt._connect(self._sender(signature), signature, slot)
+
+    def disconnect(self, signature: str, slot: Any) -> bool:
+        return qt._disconnect(self._sender(signature), signature, slot)
+
+    def _sender(self, signature: str) -> QtCore.QObject:
+        # Slicer's application is a QApplication, of which there is one already.
+        return self if signature.startswith("startupCompleted") else QtWidgets.QApplication.instance()
 
 
 class _Colors:

@@ -65,8 +65,7 @@ class SliceView(QtWidgets.QWidget):
         """The view's pixels at its present size."""
         ratio = self.devicePixelRatioF()
         width, height = max(1, round(self.width() * ratio)), max(1, round((self.height() - _TITLE) * ratio))
-        self.node.SetDimensions(width, height, 1)
-        self.logic.FitSliceToAll(width, height)
+        self.logic.ResizeSliceNode(width, height)
         self.logic.UpdatePipeline()
         connection = self.logic.GetImageDataConnection()
         if connection is None:
