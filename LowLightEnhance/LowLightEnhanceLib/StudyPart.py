@@ -55,7 +55,7 @@ class StudyPart:
         ui.viewResetButton.connect("clicked()", self.resetView)
         for slider in (ui.studyBrightnessSlider, ui.studyContrastSlider):
             slider.connect("valueChanged(int)", self._windowed)
-        self.grades = GradesPart(ui.gradesLayout, self.refresh)
+        self.grades = GradesPart(ui.gradesGroup.layout(), self.refresh)
         self.keys = StudyKeys(self)
         self._alive = qt.QTimer()
         self._alive.setInterval(_ALIVE)

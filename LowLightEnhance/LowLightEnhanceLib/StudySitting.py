@@ -1,7 +1,7 @@
-"""A reader's sitting at a reader study, seen from Slicer: asks the worker for one item after the other (docs/worker.md).
+"""A reader's sitting at a reader study, seen from Slicer: asks the worker (docs/worker.md) for item after item.
 
-The study's file, its clock and its answers are the worker's: here is only what is shown now. So whatever ends, Slicer or
-the worker, loses at most the answer that was not confirmed yet.
+The study's file, its clock and its answers are the worker's: here is only what is shown now. So whatever ends, Slicer
+or the worker, loses at most the answer that was not confirmed yet.
 """
 
 from slicer.i18n import tr as _

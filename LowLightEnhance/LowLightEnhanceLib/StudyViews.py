@@ -146,7 +146,7 @@ class StudyViews:
 
 
 def taken(paths, images):
-    """Generator: read pictures from the worker's files, remove those, and append a vtkImageData for each to `images`."""
+    """Generator: read pictures from files, remove those, and append a vtkImageData for each to `images`."""
     import numpy as np
 
     for path in paths:

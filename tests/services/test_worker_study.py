@@ -156,7 +156,13 @@ def test_bad_requests_cost_nothing_but_themselves(worker: Worker, path: Path, tm
     assert worker.ask("study_answer", item=1, side="left")["kind"] == "no-sitting"
     assert "no reader 'R9'" in begin(worker, path, "R9")["message"]
     item = begin(worker, path)
-    for wrong_answer in ({}, {"side": "up"}, {"grades": [1]}, {"grades": {"clarity": 9}}, {"side": "left", "grades": {}}):
+    for wrong_answer in (
+        {},
+        {"side": "up"},
+        {"grades": [1]},
+        {"grades": {"clarity": 9}},
+        {"side": "left", "grades": {}},
+    ):
         assert worker.ask("study_answer", item=item["item"], **wrong_answer)["type"] == "error"
     assert worker.ask("study_answer", item=item["item"] + 1, side="left")["type"] == "error"
     assert answered(path) == 0

@@ -360,7 +360,7 @@ def test_no_image_gives_a_plain_message(module, tmp_path):
 
 
 def test_settings_persist_and_are_used(module, tmp_path):
-    module.ui.tabs.currentIndex = 2
+    module.ui.tabs.currentIndex = 3
     module.ui.engineBox.currentIndex = module.ui.engineBox.findData("onnx")
     module.ui.rangeBox.currentIndex = module.ui.rangeBox.findData("window")
     module.ui.sharedToneCheck.click()
