@@ -22,7 +22,8 @@ _LOOK = 300
 class StudyPart:
     """From choosing a reader to the last answer.
 
-    Four pages: start, reading, paused, done. Pictures come and go with the page "reading".
+    Attributes:
+        page: "start", "reading", "paused" or "done". Pictures come and go with "reading".
     """
 
     def __init__(self, panel):
@@ -30,8 +31,8 @@ class StudyPart:
         self.widget = slicer.util.loadUI(str(Environment.MODULE_FOLDER / "Resources" / "UI" / "ReaderStudy.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         panel.addTab(_("Reader study"), self.widget)
-        self.sitting, self.views = Sitting(panel.logic.worker), StudyViews()
-        self._steps, self._seen = None, False
+        self.sitting, self.views = Sitting(panel.logic), StudyViews()
+        self._steps, self._seen, self.page = None, False, "start"
         ui = self.ui
         ui.studyEdit.text = Settings.read("study", "")
         ui.studyBrowseButton.connect("clicked()", self._browse)
@@ -70,7 +71,7 @@ class StudyPart:
     @property
     def reading(self):
         """Whether an item is being looked at."""
-        return self.ui.readingPage.visible and bool(self.views.tags)
+        return self.page == "reading" and bool(self.views.tags)
 
     @property
     def canAnswer(self):
@@ -127,14 +128,14 @@ class StudyPart:
 
     def undo(self, *_unused):
         """Let the last item come again."""
-        if self.canAnswer or self.ui.donePage.visible:
+        if self.canAnswer or self.page == "done":
             self._seen = False
             self.sitting.undo(self._shown, self._failed)
             self.refresh()
 
     def pause(self, *_unused):
         """Stop the clock and hide the pictures."""
-        if self.ui.readingPage.visible and self.sitting.reading:
+        if self.page == "reading" and self.sitting.reading:
             self._blank()
             self._page("paused")
             self.sitting.pause(self._shown, self._failed)
@@ -142,7 +143,7 @@ class StudyPart:
 
     def resume(self, *_unused):
         """Show the item again."""
-        if self.ui.pausedPage.visible and not self.sitting.busy:
+        if self.page == "paused" and not self.sitting.busy:
             self.tell("")
             self.sitting.resume(self._shown, self._failed)
             self.refresh()
@@ -277,7 +278,7 @@ class StudyPart:
         self.views.blank()
 
     def _page(self, name):
-        ui = self.ui
+        ui, self.page = self.ui, name
         for page in ("start", "reading", "paused", "done"):
             getattr(ui, f"{page}Page").visible = page == name
         ui.takeOverButton.visible = False

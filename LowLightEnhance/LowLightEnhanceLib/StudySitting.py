@@ -17,17 +17,22 @@ class Sitting:
     """One study at a time, one request at a time.
 
     Args:
-        worker: the Worker.
+        logic: an EnhancingLogic, for its worker.
 
     Attributes:
         path: of the open study; "" while none is. title: of the study. readers: [{"reader", "done", "total"}].
         item: the worker's last `study_item`; None before the first.
     """
 
-    def __init__(self, worker):
-        self.worker = worker
+    def __init__(self, logic):
+        self._logic = logic
         self.path, self.title, self.readers, self.item = "", "", [], None
         self._generation, self._asking = 0, False
+
+    @property
+    def worker(self):
+        """The child process."""
+        return self._logic.worker
 
     @property
     def busy(self):

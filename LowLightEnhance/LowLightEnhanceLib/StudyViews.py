@@ -1,5 +1,6 @@
 """The pictures of a reader study in the slice views: blind, and zoomed, moved and windowed as one."""
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -44,6 +45,8 @@ class StudyViews:
         for tag, volume in zip(self.tags, self._volumes):
             self._composite(tag).SetBackgroundVolumeID(volume.GetID())
         self.reset()
+        # Views of a new layout get their size once Qt has its turn.
+        qt.QTimer.singleShot(0, self._fit)
         self._follow()
 
     def blank(self):
@@ -51,8 +54,9 @@ class StudyViews:
         self._unfollow()
         for volume in self._volumes:
             if volume.GetScene() is not None:
-                for node in (volume.GetDisplayNode(), volume):
-                    slicer.mrmlScene.RemoveNode(node)
+                display = volume.GetDisplayNode()
+                slicer.mrmlScene.RemoveNode(volume)
+                slicer.mrmlScene.RemoveNode(display)
         self._volumes = []
 
     def close(self):
@@ -69,12 +73,15 @@ class StudyViews:
 
     def reset(self):
         """Whole pictures, with black and white as they are."""
+        self._fit()
+        self.window(0, 0)
+
+    def _fit(self):
         for tag, volume in zip(self.tags, self._volumes):
             node = self._sliceNode(tag)
             node.RotateToVolumePlane(volume)
             node.SetXYZOrigin(0, 0, 0)
             slicer.app.layoutManager().sliceWidget(tag).sliceLogic().FitSliceToAll()
-        self.window(0, 0)
 
     def zoom(self, factor):
         """Make everything larger by a factor, about the middle."""
