@@ -13,7 +13,7 @@ class GradesPart:
 
     def __init__(self, layout, changed):
         self._layout, self._changed = layout, changed
-        self._criteria, self._rows, self._asked = [], [], None
+        self._criteria, self._rows, self._titles, self._asked = [], [], [], None
 
     @property
     def given(self):
@@ -72,18 +72,21 @@ class GradesPart:
         for row, _buttons in self._rows:
             self._layout.removeWidget(row)
             row.deleteLater()
-        self._criteria, self._asked, self._rows = criteria, (criteria, scale), []
+        self._criteria, self._asked, self._rows, self._titles = criteria, (criteria, scale), [], []
         for criterion in criteria:
             row = qt.QWidget()
             lines = qt.QVBoxLayout(row)
             lines.setContentsMargins(0, 0, 0, 4)
             lines.setSpacing(2)
-            title = qt.QLabel(f"<b>{criterion['title']}</b>: {criterion['text']}")
+            title = qt.QLabel()
             title.wordWrap = True
             title.toolTip = criterion["text"]
             lines.addWidget(title)
             line = qt.QHBoxLayout()
             worst, best = qt.QLabel(criterion["worst"]), qt.QLabel(criterion["best"])
+            # All scales below each other.
+            for label, end in ((worst, "worst"), (best, "best")):
+                label.minimumWidth = max(label.fontMetrics().horizontalAdvance(other[end]) for other in criteria)
             line.addWidget(worst)
             line.addStretch(1)
             group, buttons = qt.QButtonGroup(row), []
@@ -105,6 +108,7 @@ class GradesPart:
             lines.addLayout(line)
             self._layout.addWidget(row)
             self._rows.append((row, buttons))
+            self._titles.append(title)
 
     def _graded(self, *_unused):
         self._mark()
@@ -113,7 +117,8 @@ class GradesPart:
     def _mark(self):
         """Show which criterion the next key grades."""
         found = False
-        for row, buttons in self._rows:
+        for criterion, title, (_row, buttons) in zip(self._criteria, self._titles, self._rows):
             following = not found and not any(button.checked for _value, button in buttons)
             found = found or following
-            row.setStyleSheet(".QWidget { border-left: 3px solid #3f7fbf; padding-left: 4px; }" if following else "")
+            text = f"<b>{criterion['title']}</b>: {criterion['text']}"
+            title.text = f'<span style="color: #2f6fb3;">▸ {text}</span>' if following else text

@@ -86,7 +86,7 @@ def test_from_the_dialog_with_a_folder_of_wheels_to_an_enhanced_image(module, lo
     names = [dialog.ui.packagesTable.item(row, 0).text() for row in range(dialog.ui.packagesTable.rowCount)]
     assert {"onnxruntime", "pydicom", "numpy"} <= set(names)
     assert re.search(r"about \d{3} MB", dialog.ui.introLabel.text)
-    picture_of(dialog.dialog, "11-dependencies", tmp_path)
+    picture_of(dialog.dialog, "dependencies", tmp_path)
     dialog.ui.wheelsRadio.click()
     dialog.ui.wheelsEdit.text = str(wheels)
     seen = []

@@ -103,10 +103,10 @@ def answer(module, study, qtbot) -> None:
 
 def test_a_study_is_read_from_the_first_to_the_last_item_by_keyboard_alone(module, study, qtbot, path, tmp_path):
     before, layout = node_ids(), slicer.app.layoutManager().layout
-    picture_of(module, "11-study-start", tmp_path)
+    picture_of(module, "study-start", tmp_path)
     opened(study, path, qtbot)
     study.ui.readersList.setCurrentRow(0)
-    picture_of(module, "12-study-readers", tmp_path)
+    picture_of(module, "study-readers", tmp_path)
     study.ui.beginButton.click()
     ready(study, qtbot)
     for number in range(6):
@@ -115,16 +115,16 @@ def test_a_study_is_read_from_the_first_to_the_last_item_by_keyboard_alone(modul
         if number == 0:
             for key in (Key.Key_4, Key.Key_3):
                 press(module, key)
-            picture_of(module, "13-study-rating", tmp_path)
+            picture_of(module, "study-rating", tmp_path)
             for _ in range(2):
                 press(module, Key.Key_Backspace)
         if number == 3:
-            picture_of(module, "14-study-pair", tmp_path)
+            picture_of(module, "study-pair", tmp_path)
         answer(module, study, qtbot)
         assert len(standing(path)) == number + 1
     qtbot.waitUntil(lambda: study.ui.donePage.visible, timeout=30_000)
     assert "6 of 6" in study.ui.doneLabel.text
-    picture_of(module, "16-study-done", tmp_path)
+    picture_of(module, "study-done", tmp_path)
     with StudyFile(path) as file:
         items = file.items("R1")
         pairs = [item for item in items if item.task == "pair"]
@@ -248,7 +248,7 @@ def test_a_pause_stops_the_clock_and_hides_the_pictures(module, study, qtbot, pa
     assert all(picture.max() == 0 for picture in as_seen().values())
     module.ui.tabs.currentIndex = module.ui.tabs.indexOf(study.widget)
     if how == "key":
-        picture_of(module, "15-study-paused", tmp_path)
+        picture_of(module, "study-paused", tmp_path)
     study.ui.resumeButton.click()
     ready(study, qtbot)
     assert len(standing(path)) == 3
@@ -302,7 +302,7 @@ def test_a_reader_who_reads_elsewhere_is_asked_before_going_on_here(module, stud
         study.ui.beginButton.click()
         qtbot.waitUntil(lambda: study.ui.takeOverButton.visible, timeout=30_000)
         assert "R1 is reading elsewhere" in study.ui.studyMessage.text
-        picture_of(module, "17-study-elsewhere", tmp_path)
+        picture_of(module, "study-elsewhere", tmp_path)
         study.ui.takeOverButton.click()
         ready(study, qtbot)
         # The other one takes the chair back: the answer given here is not taken, and the reader is told.
