@@ -109,7 +109,10 @@ class Panel:
         if problem.kind == "cancelled":
             self.tell(str(problem))
             return
-        self.tell(str(problem), "problem", install=problem.kind in ("not-installed", "missing-dependency"))
+        lacking = problem.kind in ("not-installed", "missing-dependency")
+        if lacking:
+            self.settings.lookAgain()
+        self.tell(str(problem), "problem", install=lacking)
 
     def log(self, text):
         """A line for the log."""
