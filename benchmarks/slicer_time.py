@@ -116,6 +116,16 @@ def main() -> None:
             f"{1000 * longest[1]:.0f} ms; longest work in one go {1000 * busiest[1]:.0f} ms; {len(heart.gaps)} beats"
         )
 
+    ended = []
+    for _ in range(runs):
+        window.ui.enhanceButton.click()
+        until(lambda: "Enhancing" in window.ui.progressBar.format)
+        started = time.perf_counter()
+        window.ui.cancelButton.click()
+        until(lambda: not window.logic.busy)
+        ended.append(time.perf_counter() - started)
+    print(f"cancel, 2048 x 2048, in the network: longest {1000 * max(ended):.0f} ms of {len(ended)}")
+
     array = dark(1024)
     node = added(array, "slider")
     click(node)

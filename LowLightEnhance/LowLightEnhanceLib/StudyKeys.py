@@ -49,7 +49,7 @@ class StudyKeys:
         """Keys act while an item is looked at; arrows are a slider's own where that has the focus."""
         reading = self._part.reading
         focus = qt.QApplication.focusWidget() if reading else None
-        own = focus is not None and focus.metaObject().className() in _OWN_ARROWS
+        own = focus is not None and any(focus.inherits(name) for name in _OWN_ARROWS)
         for shortcut in self._arrows:
             shortcut.enabled = reading and not own
         for shortcut in self._others:

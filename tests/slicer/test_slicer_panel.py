@@ -54,8 +54,7 @@ def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
     module.ui.sampleButton.click()
     sample = module.ui.inputSelector.currentNode()
     picture_of(module, "sample", tmp_path)
-    before, formats = Volumes.arrayOf(sample).tobytes(), []
-    module.ui.progressBar.valueChanged.connect(lambda value: formats.append(module.ui.progressBar.format))
+    before = Volumes.arrayOf(sample).tobytes()
     enhancement = enhance(module, qtbot)
     assert Volumes.arrayOf(sample).tobytes() == before
     assert enhancement.output.node.GetName() == f"{sample.GetName()} enhanced"
@@ -70,6 +69,7 @@ def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
     module.ui.brightnessSlider.value = 0.6
     module.ui.denoiseSlider.value = 0.4
     blended(module, qtbot)
+    qtbot.waitUntil(lambda: module.ui.findingsTable.item(1, 2).text() != "none", timeout=20_000)
     picture_of(module, "sliders", tmp_path)
     module.ui.resetButton.click()
     blended(module, qtbot)
@@ -127,6 +127,15 @@ def test_in_a_stack_the_slice_looked_at_follows_first_and_then_all(module, qtbot
     blended(module, qtbot)
     assert np.array_equal(pixels[2], stack[2])
     qtbot.waitUntil(lambda: np.array_equal(pixels, stack), timeout=30_000)
+
+
+def test_the_progress_counts_slices(module, qtbot, retina):
+    bar, told = module.ui.progressBar, []
+    bar.valueChanged.connect(lambda value: told.append((bar.format, value, bar.maximum)))
+    enhance(module, qtbot, added(np.tile(retina[None] // 6, (4, 1, 1, 1))))
+    counted = [value for text, value, most in told if "%v / %m" in text and most == 4 and "Enhancing" in text]
+    assert counted == sorted(counted)
+    assert len(counted) > 1
 
 
 def test_a_film_is_compared_and_tuned(module, qtbot, dark):

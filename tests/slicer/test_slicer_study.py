@@ -106,6 +106,7 @@ def test_a_study_is_read_from_the_first_to_the_last_item_by_keyboard_alone(modul
     picture_of(module, "study-start", tmp_path)
     opened(study, path, qtbot)
     study.ui.readersList.setCurrentRow(0)
+    study.ui.studyEdit.text = "/studies/eyes.study"
     picture_of(module, "study-readers", tmp_path)
     study.ui.beginButton.click()
     ready(study, qtbot)
