@@ -74,6 +74,7 @@ class DependenciesDialog:
                 table.setItem(row, column, item)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.verticalHeader().hide()
+        table.wordWrap = False
         table.resizeRowsToContents()
         clashes = Environment.clashes()
         self.ui.introLabel.text = _(

@@ -73,6 +73,7 @@ def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
     picture_of(module, "sliders", tmp_path)
     module.ui.resetButton.click()
     blended(module, qtbot)
+    qtbot.waitUntil(lambda: module.ui.findingsTable.item(1, 2).text() == "none", timeout=20_000)
 
     module.ui.wipeRadio.click()
     module.ui.wipeSlider.value = 55
