@@ -4,9 +4,11 @@ The study's file, its clock and its answers are the worker's: here is only what 
 or the worker, loses at most the answer that was not confirmed yet.
 """
 
+import os
+
 from slicer.i18n import tr as _
 
-from . import Settings
+from . import ProcessTree, Settings
 from .Problems import Problem
 
 MESSAGES = 1
@@ -71,7 +73,7 @@ class Sitting:
 
     def begin(self, reader, shown, failed, takeOver=False):
         """Show the first open item of a reader; `takeOver` ends their sitting elsewhere."""
-        fields = {"reader": reader, "take_over": takeOver, "sitting": Settings.read("studySitting", "") or None}
+        fields = {"reader": reader, "take_over": takeOver, "sitting": _leftBehind()}
 
         def ask():
             self._ask("study_begin", fields, shown, failed)
@@ -130,7 +132,7 @@ class Sitting:
 
         def come(message):
             self.item = message
-            Settings.write("studySitting", message["sitting"])
+            Settings.write("studySitting", f"{os.getpid()} {message['sitting']}")
             shown()
 
         self._asking = True
@@ -149,6 +151,16 @@ class Sitting:
             failed(lost() if problem.kind in ("worker-ended", "cancelled") else problem)
 
         return ended
+
+
+def _leftBehind():
+    """The sitting that this Slicer, or one that has crashed, left behind; None where another Slicer still has it."""
+    process, _space, sitting = Settings.read("studySitting", "").partition(" ")
+    if not sitting or not process.isdecimal():
+        return None
+    if int(process) != os.getpid() and ProcessTree.runs(int(process)):
+        return None
+    return sitting
 
 
 def lost():

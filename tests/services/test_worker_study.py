@@ -178,3 +178,14 @@ def test_pictures_of_another_depth_are_shown_in_one() -> None:
     assert first.max() == 65535
     first, second = _alike([grey, np.zeros((4, 4, 3), np.uint8)])
     assert first.shape == second.shape == (4, 4, 3)
+
+
+def test_a_picture_that_is_none_is_refused_in_words(worker: Worker, path: Path) -> None:
+    import hashlib
+
+    png = b"no picture"
+    with StudyFile(path) as study, study.changing() as change:
+        change.execute("UPDATE picture SET png = ?, sha256 = ?", (png, hashlib.sha256(png).hexdigest()))
+    error = begin(worker, path)
+    assert error["kind"] == "study"
+    assert "undamaged copy" in error["remedy"]

@@ -27,6 +27,7 @@ STUDY_MESSAGES = 1
 """Version of the messages below, told as `study_messages` in `hello`."""
 
 _TO_SIXTEEN_BITS = 257
+_MODES = ("L", "RGB", "I;16", "I")
 
 
 class Sitting:
@@ -176,9 +177,20 @@ def _asked(item: Item) -> dict[str, Any]:
 
 
 def _decoded(png: bytes) -> NDArray[Any]:
-    """A picture of a study, whose hash was checked: uint8 or uint16, (H, W) or (H, W, 3)."""
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-        array = np.asarray(picture)
+    """A picture of a study, whose hash was checked: uint8 or uint16, (H, W) or (H, W, 3).
+
+    Raises:
+        Failure: it is none; a study may come from anywhere.
+    """
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            if picture.mode not in _MODES:
+                raise ValueError(picture.mode)
+            array = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise Failure(
+            "study", "A picture of the study cannot be read.", "Get an undamaged copy of the study."
+        ) from None
     return array.astype(np.uint16) if array.dtype == np.int32 else array
 
 
