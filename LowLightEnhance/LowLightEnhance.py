@@ -69,6 +69,9 @@ class LowLightEnhanceWidget(ScriptedLoadableModuleWidget):
         self.logic = LowLightEnhanceLogic()
         self.panel = Panel.Panel(widget, self.logic)
 
+    def exit(self):
+        self.panel.study.away()
+
     def cleanup(self):
         self.panel.close()
 

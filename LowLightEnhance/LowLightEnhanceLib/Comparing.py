@@ -1,6 +1,7 @@
 """Original and result in the slice views: side by side and linked, or wiped over each other, with a map on top."""
 
 import numpy as np
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -131,6 +132,8 @@ class Comparison:
             # The plane that the image was taken in, whatever way it lies.
             node.RotateToVolumePlane(volume)
             logic.FitSliceToAll()
+            # Views of a new layout get their size once Qt has its turn.
+            qt.QTimer.singleShot(0, lambda: composite.GetBackgroundVolumeID() and logic.FitSliceToAll())
 
     def _overlay(self):
         for tag in (ENHANCED, WIPE):

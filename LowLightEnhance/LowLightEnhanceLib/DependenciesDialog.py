@@ -73,6 +73,9 @@ class DependenciesDialog:
                 item.setFlags(qt.Qt.ItemIsEnabled)
                 table.setItem(row, column, item)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        table.verticalHeader().hide()
+        table.wordWrap = False
+        table.resizeRowsToContents()
         clashes = Environment.clashes()
         self.ui.introLabel.text = _(
             "The network runs in ONNX Runtime, in a process beside Slicer. For that, these packages are installed: "

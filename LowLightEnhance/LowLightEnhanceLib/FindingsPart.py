@@ -46,6 +46,7 @@ class FindingsPart:
 
     def later(self):
         """The result has changed: measure it once the sliders rest."""
+        self._ui.findingsNote.text = _("Measuring…")
         self._timer.start()
 
     def stop(self):
@@ -55,7 +56,10 @@ class FindingsPart:
 
     def _ask(self, *_unused):
         enhancement = self._panel.enhancement
-        if enhancement is None or self._panel.logic.busy:
+        if enhancement is None:
+            return
+        if self._panel.logic.busy:
+            self._timer.start()
             return
         self._asked += 1
         number = self._asked

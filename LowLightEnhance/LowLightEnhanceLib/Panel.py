@@ -11,6 +11,7 @@ from .ExportPart import ExportPart
 from .FindingsPart import FindingsPart
 from .Parameters import Parameters
 from .SettingsPart import SettingsPart
+from .StudyPart import StudyPart
 
 _STYLES = {
     "information": "background: #e3eefb; color: #123a66; border: 1px solid #9dbfe6;",
@@ -23,7 +24,7 @@ _STYLES = {
 class Panel:
     """Everything on the screen.
 
-    A further tab, such as one for a reader study, is added with `addTab(title, widget)`.
+    A further tab is added with `addTab(title, widget)`.
 
     Attributes:
         ui: the widgets by name. logic: an EnhancingLogic. parameters: typed values in the scene.
@@ -43,6 +44,7 @@ class Panel:
         self.enhance = EnhancePart(self)
         self.export = ExportPart(self)
         self.batch = BatchPart(self)
+        self.study = StudyPart(self)
         self.ui.neededButton.connect("clicked()", self.settings.install)
         self.ui.tabs.connect("currentChanged(int)", self._tabChanged)
         scene = slicer.mrmlScene
@@ -79,6 +81,7 @@ class Panel:
         for tag in self._observers:
             slicer.mrmlScene.RemoveObserver(tag)
         self.findings.stop()
+        self.study.close()
         self.compare.close()
         self.logic.close()
         self.disconnectParameters()
@@ -88,21 +91,28 @@ class Panel:
 
     def tell(self, text, kind="information", force=False, install=False):
         """Show a message; `force` and `install` offer the button that acts on it."""
-        label = self.ui.messageLabel
-        label.text = text
-        label.styleSheet = f"QLabel {{ {_STYLES[kind]} border-radius: 4px; padding: 6px; }}"
-        label.visible = bool(text)
+        self.showMessage(self.ui.messageLabel, text, kind)
         self.ui.forceButton.visible = force
         self.ui.neededButton.visible = install
         if text:
             self.log(text)
+
+    @staticmethod
+    def showMessage(label, text, kind):
+        """Show a message in a label of its own, in the colours of its kind; an empty one hides it."""
+        label.text = text
+        label.styleSheet = f"QLabel {{ {_STYLES[kind]} border-radius: 4px; padding: 6px; }}"
+        label.visible = bool(text)
 
     def tellProblem(self, problem):
         """Show what went wrong and what to do."""
         if problem.kind == "cancelled":
             self.tell(str(problem))
             return
-        self.tell(str(problem), "problem", install=problem.kind in ("not-installed", "missing-dependency"))
+        lacking = problem.kind in ("not-installed", "missing-dependency")
+        if lacking:
+            self.settings.lookAgain()
+        self.tell(str(problem), "problem", install=lacking)
 
     def log(self, text):
         """A line for the log."""
@@ -129,6 +139,7 @@ class Panel:
     def _sceneCloses(self, *_unused):
         self.logic.cancel()
         self.compare.leave()
+        self.study.sceneCloses()
         self.disconnectParameters()
 
     def _sceneClosed(self, *_unused):

@@ -24,6 +24,29 @@ def kill(process):
             os.kill(number, signal.SIGKILL)
 
 
+def runs(process):
+    """Whether there is a process of this number."""
+    if os.name == "nt":
+        import ctypes
+
+        synchronize, timeout = 0x00100000, 0x102
+        kernel = ctypes.windll.kernel32
+        handle = kernel.OpenProcess(synchronize, False, process)
+        if not handle:
+            return False
+        try:
+            return kernel.WaitForSingleObject(handle, 0) == timeout
+        finally:
+            kernel.CloseHandle(handle)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def descendants(process):
     """Numbers of all processes below one, on Linux and macOS."""
     children = {}

@@ -20,7 +20,7 @@ class SettingsPart:
 
     def __init__(self, panel):
         self._panel, self._ui = panel, panel.ui
-        self.dialog = None
+        self.dialog, self._missing = None, None
         ui = self._ui
         self._remember(ui.rangeBox, _RANGES, "limits")
         self._remember(ui.engineBox, _ENGINES, "engine")
@@ -43,12 +43,18 @@ class SettingsPart:
             ui.installButton.enabled = False
             return
         ui.installButton.enabled = True
-        missing = [name for name, *_rest in Environment.missing()]
+        if self._missing is None:
+            self._missing = [name for name, *_rest in Environment.missing()]
+        missing = self._missing
         ui.packagesLabel.text = (
             _("Not installed yet: {names}.").format(names=", ".join(missing))
             if missing
             else _("Everything that is needed is installed.")
         )
+
+    def lookAgain(self):
+        """What is installed may have changed: looking takes too long to be done at every click."""
+        self._missing = None
 
     def limits(self):
         """What is black and white: one of `Volumes.RANGES`."""
@@ -68,6 +74,7 @@ class SettingsPart:
         self.dialog.show()
 
     def _installed(self):
+        self.lookAgain()
         # A worker of before would not see the new packages.
         self._panel.logic.worker.stop()
         self._panel.tell(_("Everything is installed. Press Enhance."), "good")

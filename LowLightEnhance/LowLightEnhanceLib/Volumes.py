@@ -134,11 +134,12 @@ def addResult(picture, image, name, limits):
     node = slicer.mrmlScene.CreateNodeByClass(picture.shown.GetClassName())
     node.UnRegister(None)
     node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
-    node.SetAndObserveImageData(image)
     copyGeometry(picture.shown, node)
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
     copyDisplay(picture.shown, node, limits)
+    # The pixels come last: a display without its window would look for one through all of them.
+    node.SetAndObserveImageData(image)
     node.SetNodeReferenceID(SOURCE, picture.node.GetID())
     placeBeside(picture.node, node)
     return node

@@ -1,9 +1,11 @@
 """The worker seen from Slicer: a child process that holds the network, spoken to in JSON lines (docs/worker.md)."""
 
+import contextlib
 import json
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ VERSION = "0.1.0"
 """Of this module; worker and module are of the same version up to the last number."""
 PATIENCE = 500
 """Milliseconds that a cancelled job has to end by itself, before the worker is killed with all below it."""
+_PREFIX = "lowlight-slicer-"
+_YOUNG = 600
+"""Seconds in which the folder of a worker that is just starting may be empty."""
 START_LIMIT = 180_000
 """Milliseconds within which a worker has to say hello."""
 
@@ -122,7 +127,8 @@ class Worker:
     def _start(self):
         try:
             program, *arguments = self._command or self._defaultCommand()
-            self._temporary = tempfile.mkdtemp(prefix="lowlight-slicer-")
+            _sweep()
+            self._temporary = tempfile.mkdtemp(prefix=_PREFIX)
         except (Problem, OSError) as error:
             problem = error if isinstance(error, Problem) else Problem("no-space", str(error))
             # Not from here: whoever asks must have got back before being told.
@@ -300,6 +306,14 @@ class Worker:
         waiting, self._waiting = self._waiting, []
         for ready, _failed in waiting:
             ready()
+
+
+def _sweep():
+    """Remove the folders that a killed Slicer left: its worker has emptied them. One that is young may be in use."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _YOUNG:
+                folder.rmdir()
 
 
 def _problemOf(message):

@@ -14,7 +14,7 @@ from worker_runs import Worker
 from lowlight import Enhancer
 from lowlight.services.channel import LONGEST_LINE
 from lowlight.services.failures import Kind
-from lowlight.services.worker import JOBS, PROTOCOL, QUICK
+from lowlight.services.worker import JOBS, PROTOCOL, QUICK, STUDY
 
 
 def test_it_says_who_it_is_before_it_is_asked(worker: Worker, enhancer: Enhancer) -> None:
@@ -31,9 +31,9 @@ def test_it_says_who_it_is_before_it_is_asked(worker: Worker, enhancer: Enhancer
 
 def test_the_page_explains_every_request_and_every_kind_of_error(bundle: Path) -> None:
     page = (bundle / "docs" / "worker.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    headings = re.findall(r"^###? (.*)$", page, re.MULTILINE)
     explained = {name for heading in headings for name in re.findall(r"`(\w+)`", heading.partition("→")[0])}
-    assert {*JOBS, *QUICK, "hello", "cancel", "quit"} == explained - {"error"}
+    assert {*JOBS, *QUICK, *STUDY, "hello", "cancel", "quit"} == explained - {"error"}
     table = page[page.index("| `kind` |") :]
     assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)[1:] == list(get_args(Kind))
     assert f"# The worker: protocol {PROTOCOL}\n" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,13 +21,17 @@ def leftovers(temporary: Path) -> tuple[set[int], set[str], set[str]]:
     return children, {path.name for path in temporary.iterdir() if path.name.startswith("lowlight")}, node_ids()
 
 
-def cycle(rounds: int, source, wait: Wait) -> None:
-    """In turns: cancel while the worker starts, hands over or enhances; kill it from outside; let it finish."""
+def cycle(rounds: int, source, wait: Wait) -> list[float]:
+    """In turns: cancel while the worker starts, hands over or enhances; kill it from outside; let it finish.
+
+    Returns:
+        The seconds from each cancel to its end.
+    """
     import LowLightEnhance
     import slicer
     from LowLightEnhanceLib.Problems import Problem
 
-    logic = LowLightEnhance.LowLightEnhanceLogic()
+    logic, times = LowLightEnhance.LowLightEnhanceLogic(), []
     try:
         for number in range(rounds):
             before, ended, phases = node_ids(), [], []
@@ -36,11 +41,15 @@ def cycle(rounds: int, source, wait: Wait) -> None:
             until = ("starting", "enhancing", "enhancing", "handing over", "")[number % 5]
             if until:
                 wait(lambda until=until, phases=phases, ended=ended: until in phases or bool(ended), 60)
+            cancelled, asked = False, time.perf_counter()
             if number % 5 == 2 and not ended:
                 os.kill(logic.worker.processId, signal.SIGKILL)
             elif until:
+                cancelled = not ended
                 job.cancel()
             wait(lambda ended=ended: bool(ended), 60)
+            if cancelled:
+                times.append(time.perf_counter() - asked)
             outcome = ended[0]
             if isinstance(outcome, Problem):
                 assert outcome.kind in ("cancelled", "worker-ended"), str(outcome)
@@ -50,3 +59,4 @@ def cycle(rounds: int, source, wait: Wait) -> None:
                     slicer.mrmlScene.RemoveNode(node)
     finally:
         logic.close()
+    return times

@@ -38,13 +38,14 @@ def main() -> int:
     source = added(np.tile(data.retina()[::8, ::8] // 6, (6, 1, 1, 1)))
     pixels, before, started = source.GetImageData(), leftovers(temporary), time.monotonic()
     bits = np.array(application.slicer.util.arrayFromVolume(source))
-    cycle(rounds, source, until)
+    times = sorted(cycle(rounds, source, until))
     after = leftovers(temporary)
     assert source.GetImageData() is pixels
     assert np.array_equal(application.slicer.util.arrayFromVolume(source), bits)
     for what, was, now in zip(("processes", "temporary files", "nodes"), before, after, strict=True):
         print(f"{what} left behind: {sorted(map(str, now - was)) or 'none'}")
     print(f"{rounds} rounds of enhance, cancel and kill in {time.monotonic() - started:.0f} s")
+    print(f"from cancel to end: {len(times)} times, longest {1000 * times[-1]:.0f} ms")
     return 0 if before == after else 1
 
 

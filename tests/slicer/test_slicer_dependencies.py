@@ -86,7 +86,6 @@ def test_from_the_dialog_with_a_folder_of_wheels_to_an_enhanced_image(module, lo
     names = [dialog.ui.packagesTable.item(row, 0).text() for row in range(dialog.ui.packagesTable.rowCount)]
     assert {"onnxruntime", "pydicom", "numpy"} <= set(names)
     assert re.search(r"about \d{3} MB", dialog.ui.introLabel.text)
-    picture_of(dialog.dialog, "11-dependencies", tmp_path)
     dialog.ui.wheelsRadio.click()
     dialog.ui.wheelsEdit.text = str(wheels)
     seen = []
@@ -100,6 +99,19 @@ def test_from_the_dialog_with_a_folder_of_wheels_to_an_enhanced_image(module, lo
     assert installed_here() == before
     rng = np.random.default_rng(0)
     assert logic.enhance(added(rng.integers(0, 30, (1, 64, 64)).astype(np.uint8)), force=True) is not None
+
+
+def test_the_dialog_names_every_package_its_size_and_the_folder(monkeypatch, bare, qtbot, tmp_path):
+    monkeypatch.setattr(slicer.app, "slicerUserSettingsFilePath", "/home/clinic/.config/slicer.org/Slicer.ini")
+    dialog = DependenciesDialog.DependenciesDialog(lambda: None)
+    dialog.show()
+    assert "/home/clinic/.config/slicer.org/LowLightEnhance/python3." in dialog.ui.introLabel.text
+    table = dialog.ui.packagesTable
+    sizes = [table.item(row, 2).text() for row in range(table.rowCount)]
+    assert all(size.endswith(" MB") for size in sizes)
+    assert len(sizes) == len(Environment.requirements()) + 1
+    picture_of(dialog.dialog, "dependencies", tmp_path)
+    dialog.close()
 
 
 def test_cancelling_leaves_what_was_installed_before(wheels, qtbot):

@@ -53,9 +53,8 @@ def measured(module, qtbot):
 def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
     module.ui.sampleButton.click()
     sample = module.ui.inputSelector.currentNode()
-    picture_of(module, "1-sample", tmp_path)
-    before, formats = Volumes.arrayOf(sample).tobytes(), []
-    module.ui.progressBar.valueChanged.connect(lambda value: formats.append(module.ui.progressBar.format))
+    picture_of(module, "sample", tmp_path)
+    before = Volumes.arrayOf(sample).tobytes()
     enhancement = enhance(module, qtbot)
     assert Volumes.arrayOf(sample).tobytes() == before
     assert enhancement.output.node.GetName() == f"{sample.GetName()} enhanced"
@@ -65,28 +64,30 @@ def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
     measured(module, qtbot)
     assert module.ui.findingsTable.item(1, 1).text().startswith("strong")
     assert module.ui.findingsTable.item(1, 2).text() == "none"
-    picture_of(module, "2-side-by-side", tmp_path)
+    picture_of(module, "side-by-side", tmp_path)
 
     module.ui.brightnessSlider.value = 0.6
     module.ui.denoiseSlider.value = 0.4
     blended(module, qtbot)
-    picture_of(module, "3-sliders", tmp_path)
+    qtbot.waitUntil(lambda: module.ui.findingsTable.item(1, 2).text() != "none", timeout=20_000)
+    picture_of(module, "sliders", tmp_path)
     module.ui.resetButton.click()
     blended(module, qtbot)
+    qtbot.waitUntil(lambda: module.ui.findingsTable.item(1, 2).text() == "none", timeout=20_000)
 
     module.ui.wipeRadio.click()
     module.ui.wipeSlider.value = 55
-    picture_of(module, "4-wipe", tmp_path)
+    picture_of(module, "wipe", tmp_path)
     module.ui.sideRadio.click()
     for number, kind in ((1, "gain"), (2, "residual"), (3, "uncertainty")):
         module.ui.mapBox.currentIndex = number
         qtbot.waitUntil(lambda kind=kind: kind in enhancement.maps, timeout=20_000)
         assert module.ui.legendLabel.visible
-        picture_of(module, f"5-{kind}", tmp_path)
+        picture_of(module, f"{kind}", tmp_path)
     module.ui.mapBox.currentIndex = 0
     assert not module.ui.legendLabel.visible
     module.ui.exportSection.collapsed = False
-    picture_of(module.module.parent, "8-export", tmp_path)
+    picture_of(module.module.parent, "export", tmp_path)
 
 
 def test_sliders_act_without_the_network_and_reset_brings_all_back(module, qtbot, dark):
@@ -129,6 +130,15 @@ def test_in_a_stack_the_slice_looked_at_follows_first_and_then_all(module, qtbot
     qtbot.waitUntil(lambda: np.array_equal(pixels, stack), timeout=30_000)
 
 
+def test_the_progress_counts_slices(module, qtbot, retina):
+    bar, told = module.ui.progressBar, []
+    bar.valueChanged.connect(lambda value: told.append((bar.format, value, bar.maximum)))
+    enhance(module, qtbot, added(np.tile(retina[None] // 6, (4, 1, 1, 1))))
+    counted = [value for text, value, most in told if "%v / %m" in text and most == 4 and "Enhancing" in text]
+    assert counted == sorted(counted)
+    assert len(counted) > 1
+
+
 def test_a_film_is_compared_and_tuned(module, qtbot, dark):
     frames = np.stack([dark[:96, :96, 1], dark[40:136, :96, 1], dark[:96, 40:136, 1]])
     source = sequence_of(frames)
@@ -168,7 +178,7 @@ def test_a_good_image_is_left_alone_until_someone_insists(module, qtbot, retina,
     assert enhance(module, qtbot, source) is None
     assert "Judged undamaged, left unchanged." in module.message
     assert node_ids() == before
-    picture_of(module.module.parent, "6-unchanged", tmp_path)
+    picture_of(module.module.parent, "unchanged", tmp_path)
     module.ui.forceButton.click()
     assert finished(module, qtbot) is not None
 
@@ -233,7 +243,7 @@ def test_a_batch_has_one_progress_and_says_what_became_of_each(module, qtbot, re
     assert {"dark 1 enhanced", "dark 2 enhanced"} <= names
     assert "not ticked enhanced" not in names
     assert module.ui.batchList.count == 5
-    picture_of(module.module.parent, "7-batch", tmp_path)
+    picture_of(module.module.parent, "batch", tmp_path)
 
 
 def slicer_unchecked():
@@ -356,16 +366,16 @@ def test_what_is_compared_may_go_away(module, qtbot, dark, close):
 def test_no_image_gives_a_plain_message(module, tmp_path):
     module.ui.enhanceButton.click()
     assert module.message.startswith("No image is chosen.")
-    picture_of(module, "9-no-image", tmp_path)
+    picture_of(module, "no-image", tmp_path)
 
 
 def test_settings_persist_and_are_used(module, tmp_path):
-    module.ui.tabs.currentIndex = 2
+    module.ui.tabs.currentIndex = 3
     module.ui.engineBox.currentIndex = module.ui.engineBox.findData("onnx")
     module.ui.rangeBox.currentIndex = module.ui.rangeBox.findData("window")
     module.ui.sharedToneCheck.click()
     module.ui.wipeRadio.click()
-    picture_of(module.module.parent, "10-settings", tmp_path)
+    picture_of(module.module.parent, "settings", tmp_path)
     again = type(module.module)()
     try:
         wishes = again.panel.enhance.wishesFor(added(np.zeros((1, 4, 4), np.uint8)))

@@ -193,6 +193,25 @@ def test_without_room_on_the_disk_nothing_is_left_behind(warm_logic, qtbot):
     assert node_ids() == before
 
 
+def test_folders_that_a_killed_slicer_left_are_removed_and_no_others(tmp_path, qtbot, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, full, young, foreign = (
+        tmp_path / name for name in ("lowlight-slicer-a", "lowlight-slicer-b", "lowlight-slicer-c", "other")
+    )
+    for folder in (left, full, young, foreign):
+        folder.mkdir()
+    (full / "in.npy").write_bytes(b"in use")
+    for folder in (left, full, foreign):
+        os.utime(folder, (1, 1))
+    worker = Worker(command=script(tmp_path, "print(json.dumps(HELLO), flush=True)\nsys.stdin.read()"))
+    assert started(worker, qtbot) == "ready"
+    worker.stop()
+    assert not left.exists()
+    assert full.exists()
+    assert young.exists()
+    assert foreign.exists()
+
+
 def test_ten_rounds_of_enhance_cancel_and_kill_leave_nothing_behind(qtbot, retina, tmp_path, monkeypatch):
     """`make soak` does a hundred."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))

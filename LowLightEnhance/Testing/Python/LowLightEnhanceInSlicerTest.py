@@ -55,6 +55,13 @@ class LowLightEnhanceInSlicerTest(unittest.TestCase):
         self.ui.enhanceButton.click()
         assert "No image" in self.ui.messageLabel.text
 
+    def test_reader_study_asks_for_a_file(self):
+        study = self.module.panel.study
+        self.ui.tabs.currentIndex = self.ui.tabs.indexOf(study.widget)
+        study.ui.studyEdit.text = ""
+        study.ui.studyOpenButton.click()
+        assert "Choose the file" in study.ui.studyMessage.text
+
 
 if __name__ == "__main__":
     unittest.main()

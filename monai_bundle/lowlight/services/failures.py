@@ -14,7 +14,9 @@ from lowlight.errors import (
     InputError,
     LowLightError,
     OutputError,
+    ReaderElsewhereError,
     StoppedError,
+    StudyError,
 )
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,9 @@ Kind = Literal[
     "mismatch",
     "unreadable",
     "not-written",
+    "reader-elsewhere",
+    "no-sitting",
+    "study",
     "missing-dependency",
     "incompatible",
     "internal",
@@ -85,6 +90,10 @@ def failure_of(error: BaseException) -> Failure:
         if isinstance(reason, OSError) and reason.errno in _FULL:
             return no_space()
         return Failure("not-written", _sentence(f"{error.source}: {error.fault}"), _sentence(error.remedy))
+    if isinstance(error, StudyError):
+        # Without the folders above it, which may be named after patients.
+        found: Kind = "reader-elsewhere" if isinstance(error, ReaderElsewhereError) else "study"
+        return Failure(found, _sentence(f"Study {Path(error.source).name}: {error.fault}"), _sentence(error.remedy))
     if isinstance(error, InputError):
         return Failure("unreadable", _sentence(f"{error.source}: {error.fault}"), _sentence(error.remedy))
     if isinstance(error, (DependencyError, BundleError)):

@@ -15,11 +15,12 @@ class Lane(threading.Thread):
     Args:
         name: of the thread.
         work: does a job, and raises nothing.
+        leave: called last of all in the thread, once it is closed.
     """
 
-    def __init__(self, name: str, work: Callable[[Job], None]) -> None:
+    def __init__(self, name: str, work: Callable[[Job], None], leave: Callable[[], None] = lambda: None) -> None:
         super().__init__(name=name, daemon=True)
-        self._work = work
+        self._work, self._leave = work, leave
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
         self._running: Job | None = None
@@ -57,6 +58,7 @@ class Lane(threading.Thread):
                 self._running = None
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
-                    return
+                    break
                 job = self._running = self._waiting.popleft()
             self._work(job)
+        self._leave()

@@ -25,6 +25,7 @@ from lowlight.services.kept import MAPS, Shelf
 from lowlight.services.lane import Lane
 from lowlight.services.parent import when_parent_dies
 from lowlight.services.requests import Request
+from lowlight.services.sitting import STUDY_MESSAGES, Sitting
 
 PROTOCOL = 1
 MODALITIES = ("xray", "dermatology", "endoscopy", "ultrasound", "fundus")
@@ -34,6 +35,12 @@ JOBS = ("enhance", "report", "export", "devices")
 
 QUICK = ("blend", "maps", "forget")
 """Requests that do not wait for jobs."""
+
+STUDY = (
+    *("study_open", "study_begin", "study_answer", "study_undo"),
+    *("study_pause", "study_resume", "study_alive", "study_end"),
+)
+"""Requests of a reader study: one at a time, beside all others."""
 
 _GRACE = 0.7  # seconds that a job has to stop in before the process ends all the same
 
@@ -90,12 +97,16 @@ class Worker:
             "maps": self._maps,
             "forget": self._forget,
         }
+        sitting = Sitting(folder)
+        self._ways.update(sitting.ways)
         self._lane, self._quick_lane = Lane("jobs", self._do), Lane("quick", self._do)
+        self._study_lane = Lane("study", self._do, sitting.close)
+        self._lanes = (self._lane, self._quick_lane, self._study_lane)
 
     def serve(self) -> None:
         """Answer requests until "quit", or until nobody can send any more."""
         signal.signal(signal.SIGTERM, _raise_interrupt)
-        for lane in (self._lane, self._quick_lane):
+        for lane in self._lanes:
             lane.start()
         self._send({"type": "hello", "id": None, **self._hello()})
         threading.Thread(target=_load_ahead, name="loading", daemon=True).start()
@@ -130,6 +141,8 @@ class Worker:
                 self._lane.put(Job(request, self._send))
             elif request.type in QUICK:
                 self._put_quick(request)
+            elif request.type in STUDY:
+                self._study_lane.put(Job(request, self._send))
             else:
                 raise bad_request(f'There is no request "{request.type[:40]}" in protocol {PROTOCOL}.')
         except Failure as failure:
@@ -184,6 +197,7 @@ class Worker:
             "folder": str(self.folder.path),
             "process": os.getpid(),
             "kept_bytes": self.shelf.budget,
+            "study_messages": STUDY_MESSAGES,
         }
 
     def _greet(self, request: Request) -> dict[str, Any]:
@@ -212,9 +226,9 @@ class Worker:
         running = self._lane.running()
         if running is not None:
             running.watch.stop()
-        for lane in (self._lane, self._quick_lane):
+        for lane in self._lanes:
             lane.close()
-        for lane in (self._lane, self._quick_lane):
+        for lane in self._lanes:
             lane.join(_GRACE)
 
     def _blend(self, job: Job) -> dict[str, Any]:

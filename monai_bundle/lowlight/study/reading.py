@@ -233,7 +233,7 @@ class Reading:
     def _check_sitting(self) -> None:
         if self.study.value("SELECT sitting FROM reader WHERE id = ?", self.reader) != self.token:
             fault = f"{self.reader} went on reading elsewhere, and this answer was not taken"
-            raise StudyError(self.study.path, fault, "go on there, or open the study here again")
+            raise ReaderElsewhereError(self.study.path, fault, "go on there, or open the study here again")
 
     def _time_spent(self, item: int | None) -> float:
         if item is None or item != self._shown:

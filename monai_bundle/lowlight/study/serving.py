@@ -127,16 +127,7 @@ class ReadingServer:
         return response
 
     def _start_page(self, message: str = "", elsewhere: str = "", status: int = 200) -> Response:
-        progress = [
-            (row["id"], row["done"], row["total"])
-            for row in self.study.rows(
-                "SELECT reader.id AS id, count(answer.id) AS done, count(item.id) AS total FROM reader "
-                "LEFT JOIN item ON item.reader = reader.id "
-                "LEFT JOIN answer ON answer.item = item.id AND undone IS NULL "
-                "GROUP BY reader.id ORDER BY reader.rowid"
-            )
-        ]
-        return self._page("start.html", status, readers=progress, message=message, elsewhere=elsewhere)
+        return self._page("start.html", status, readers=self.study.progress(), message=message, elsewhere=elsewhere)
 
     async def _begin(self, request: Request) -> Response:
         form = await _form(request)

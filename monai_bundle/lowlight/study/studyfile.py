@@ -203,6 +203,16 @@ class StudyFile:
         """The ids of all readers."""
         return [row["id"] for row in self.rows("SELECT id FROM reader ORDER BY rowid")]
 
+    def progress(self) -> list[tuple[str, int, int]]:
+        """How far every reader is: (id, items answered, items in all)."""
+        rows = self.rows(
+            "SELECT reader.id AS id, count(answer.id) AS done, count(item.id) AS total FROM reader "
+            "LEFT JOIN item ON item.reader = reader.id "
+            "LEFT JOIN answer ON answer.item = item.id AND undone IS NULL "
+            "GROUP BY reader.id ORDER BY reader.rowid"
+        )
+        return [(row["id"], row["done"], row["total"]) for row in rows]
+
     def items(self, reader: str | None = None) -> list[Item]:
         """The items of a reader, or of all, in their order."""
         query = "SELECT id, reader, position, task, image, first, second, repeats FROM item"

@@ -81,7 +81,14 @@ class Application(QtCore.QObject):
         raise RuntimeError(f"no module {name}")
 
     def connect(self, signature: str, slot: Any) -> bool:
-        return qt._connect(self, signature, slot)
+        return qt._connect(self._sender(signature), signature, slot)
+
+    def disconnect(self, signature: str, slot: Any) -> bool:
+        return qt._disconnect(self._sender(signature), signature, slot)
+
+    def _sender(self, signature: str) -> QtCore.QObject:
+        # Slicer's application is a QApplication, of which there is one already.
+        return self if signature.startswith("startupCompleted") else QtWidgets.QApplication.instance()
 
 
 class _Colors:
@@ -161,12 +168,16 @@ _observers: list[int] = []
 def new_scene() -> Any:
     """An empty scene in the place of the old one, for one test."""
     slicer.app.layoutManager().forget()
-    if _observers:
+    while _observers:
         slicer.mrmlScene.RemoveObserver(_observers.pop())
     slicer.mrmlScene.Clear(True)
     slicer.modules.sequences.logic()
     slicer.modules.colors.begin()
-    _observers.append(slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, _to_subject_hierarchy))
+    for event, act in (
+        ("NodeAddedEvent", _to_subject_hierarchy),
+        ("NodeAboutToBeRemovedEvent", _from_subject_hierarchy),
+    ):
+        _observers.append(slicer.mrmlScene.AddObserver(getattr(slicer.vtkMRMLScene, event), act))
     slicer.dicomDatabase = DicomDatabase()
     qt.forget_deleted()
     return slicer.mrmlScene
@@ -178,3 +189,13 @@ def _to_subject_hierarchy(scene: Any, event: Any, node: Any) -> None:
     if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSequenceNode"):
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _from_subject_hierarchy(scene: Any, event: Any, node: Any) -> None:
+    """And what they do when it goes."""
+    if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSequenceNode"):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.RemoveItem(item, False, False)

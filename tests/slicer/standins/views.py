@@ -63,10 +63,7 @@ class SliceView(QtWidgets.QWidget):
 
     def picture(self) -> QtGui.QImage:
         """The view's pixels at its present size."""
-        ratio = self.devicePixelRatioF()
-        width, height = max(1, round(self.width() * ratio)), max(1, round((self.height() - _TITLE) * ratio))
-        self.node.SetDimensions(width, height, 1)
-        self.logic.FitSliceToAll(width, height)
+        width, height, _depth = self.node.GetDimensions()
         self.logic.UpdatePipeline()
         connection = self.logic.GetImageDataConnection()
         if connection is None:
@@ -85,6 +82,13 @@ class SliceView(QtWidgets.QWidget):
             colours *= pixels[..., 3:].astype(np.float32) / 255
         rgb = np.ascontiguousarray(np.broadcast_to(colours, (*shape[1::-1], 3)).astype(np.uint8))
         return QtGui.QImage(rgb.data, shape[0], shape[1], 3 * shape[0], QtGui.QImage.Format_RGB888).copy()
+
+    def resizeEvent(self, event: Any) -> None:
+        # As Slicer's own views do: what lies above the picture is no part of it.
+        ratio = self.devicePixelRatioF()
+        size = [max(1, round(length * ratio)) for length in (self.width(), self.height() - _TITLE)]
+        self.logic.ResizeSliceNode(*size)
+        super().resizeEvent(event)
 
     def paintEvent(self, event: Any) -> None:
         painter = QtGui.QPainter(self)
