@@ -280,8 +280,8 @@ def _pair_power(count: int, share: float, resampled: NDArray[np.float64], compar
     needed = statistics.needed_comparisons(0.65) * effect
     return (
         f"{count} comparisons, which count as {effective:.0f} independent ones because readers and cases differ "
-        f"(design effect {effect:.1f}), find a preference of {100 * detectable:.0f} % against one half with 80 % power at a "
-        f"level of 5 %; a preference of 65 % would take about {needed:.0f}."
+        f"(design effect {effect:.1f}), find a preference of {100 * detectable:.0f} % against one half with 80 % power "
+        f"at a level of 5 %; a preference of 65 % would take about {needed:.0f}."
     )
 
 
