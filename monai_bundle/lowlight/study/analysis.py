@@ -135,7 +135,9 @@ class Findings:
 
     def lines(self) -> list[str]:
         """For the console."""
-        said = [f"{self.title}: {self.answered} of {self.asked} items answered by {len(self.readers)} readers"]
+        active = sum(count > 0 for count in self.readers.values())
+        readers = f"{active} of {len(self.readers)} readers" if active < len(self.readers) else f"{active} readers"
+        said = [f"{self.title}: {self.answered} of {self.asked} items answered by {readers}"]
         for group in self.groups:
             for one in group.preferences[1:]:
                 said.append(
