@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,49 @@ def network(weights: Path) -> DualPathNet:
     return made.eval()
 
 
-def picture(path: Path) -> torch.Tensor:
-    """An image file as (1, 3, H, W), black 0 and white 1."""
-    pixels = np.asarray(Image.open(path))
+def observed(bench: Path, every: int, modalities: set[str] | None = None) -> Iterator[tuple[str, str, Path, Path]]:
+    """Modality, severity, dark file and clean file of every so many-th observation of each severity."""
+    for offset, severity in enumerate(SEVERITIES):
+        found = sorted((bench / "dark" / severity).glob("*.jpg"))
+        for dark in [one for one in found if modalities is None or modality(one) in modalities][
+            offset % every :: every
+        ]:
+            yield modality(dark), severity, dark, bench / "clean" / f"{dark.stem}.png"
+
+
+def modality(path: Path) -> str:
+    """What the beginning of a file's name tells."""
+    return path.stem.partition("_")[0]
+
+
+def as_tensor(pixels: np.ndarray) -> torch.Tensor:
+    """Unsigned integers (H, W) or (H, W, 3) as (1, 3, H, W), black 0 and white 1."""
     scaled = torch.from_numpy(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max)
     return (scaled.expand(3, -1, -1) if scaled.ndim == 2 else scaled.permute(2, 0, 1))[None].contiguous()
+
+
+class Scores:
+    """PSNR and SSIM before and after, by group."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+
+    def add(self, groups: tuple[str, ...], enhanced: tuple[torch.Tensor, torch.Tensor], truth: torch.Tensor) -> None:
+        """Measure an image before and after."""
+        for index, image in enumerate(enhanced):
+            measured = (float(PSNR().measure(image, truth)), float(SSIM().measure(image, truth)))
+            for group in (*groups, "all"):
+                self._kept[group, index].append(measured)
+
+    def tell(self) -> None:
+        """Print the means."""
+        print(f"{'group':12} {'n':>4} {'psnr':>7} {'':>7} {'ssim':>7} {'':>7} {'change':>8}")
+        for group in dict.fromkeys(group for group, _ in self._kept):
+            (psnr, ssim), (new_psnr, new_ssim) = (np.mean(self._kept[group, index], axis=0) for index in (0, 1))
+            count = len(self._kept[group, 0])
+            print(
+                f"{group:12} {count:4} {psnr:7.2f} {new_psnr:7.2f} {ssim:7.4f} {new_ssim:7.4f} {new_ssim - ssim:+8.4f}"
+            )
 
 
 @torch.inference_mode()
@@ -41,21 +80,13 @@ def main() -> None:
     parser.add_argument("weights", type=Path, nargs=2)
     parser.add_argument("--every", type=int, default=1, help="take every so many-th image of each severity")
     options = parser.parse_args()
-    networks = [network(weights) for weights in options.weights]
-    scores: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
-    for offset, severity in enumerate(SEVERITIES):
-        for dark in sorted((options.bench / "dark" / severity).glob("*.jpg"))[offset % options.every :: options.every]:
-            truth, seen = picture(options.bench / "clean" / f"{dark.stem}.png"), picture(dark)
-            for index, one in enumerate(networks):
-                enhanced = split_prediction(one(seen)).enhanced.clamp(0, 1)
-                measured = (float(PSNR().measure(enhanced, truth)), float(SSIM().measure(enhanced, truth)))
-                for group in (severity, dark.stem.partition("_")[0], "all"):
-                    scores[group, index].append(measured)
-    print(f"{'group':12} {'n':>4} {'psnr':>7} {'':>7} {'ssim':>7} {'':>7} {'change':>8}")
-    for group in dict.fromkeys(group for group, _ in scores):
-        (psnr, ssim), (new_psnr, new_ssim) = (np.mean(scores[group, index], axis=0) for index in (0, 1))
-        count = len(scores[group, 0])
-        print(f"{group:12} {count:4} {psnr:7.2f} {new_psnr:7.2f} {ssim:7.4f} {new_ssim:7.4f} {new_ssim - ssim:+8.4f}")
+    first, second = (network(weights) for weights in options.weights)
+    scores = Scores()
+    for kind, severity, dark, clean in observed(options.bench, options.every):
+        seen = as_tensor(np.asarray(Image.open(dark)))
+        before, after = (split_prediction(one(seen)).enhanced.clamp(0, 1) for one in (first, second))
+        scores.add((severity, kind), (before, after), as_tensor(np.asarray(Image.open(clean))))
+    scores.tell()
 
 
 if __name__ == "__main__":

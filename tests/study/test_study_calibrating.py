@@ -118,7 +118,7 @@ def test_one_reader_alone_calibrates_nothing(answered: Path, tmp_path: Path) -> 
         with study.changing() as change:
             change.execute("DELETE FROM answer WHERE item IN (SELECT id FROM item WHERE reader <> 'R1')")
         (found,) = calibrate(study, DEFAULTS)
-    assert "by 1 readers are too few" in found.refusal
+    assert "by 1 reader are too few" in found.refusal
 
 
 def test_a_study_without_answers_or_without_strengths_is_refused(study: StudyFile, answered: Path) -> None:

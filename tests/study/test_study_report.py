@@ -7,10 +7,15 @@ import shutil
 from pathlib import Path
 
 import browser
+import numpy as np
 import pytest
+from PIL import Image
 
+from lowlight import Enhancer
 from lowlight.errors import StudyError
+from lowlight.imaging import collect
 from lowlight.study.analysis import analyse
+from lowlight.study.making import Case, Design, make
 from lowlight.study.observers import Population
 from lowlight.study.report import write_report
 from lowlight.study.simulating import simulate
@@ -39,10 +44,39 @@ def test_readers_who_go_by_what_is_seen_prefer_the_brightened_images(simulated: 
     clarity = group.graded[0].gradings[-1]
     assert clarity.low <= clarity.area <= clarity.high
     assert clarity.area > 0.8
-    # 2 versions beside the reference: pairs once, each of five questions by area; three images are too few for odds.
-    assert findings.tests == 2 + 2 * 5
+    # Three images are too few for odds, and for p values.
     assert clarity.odds is None
-    assert all(one.p_adjusted >= one.p for one in group.preferences[1:])
+    assert findings.tests == 0
+    assert np.isnan([clarity.p, clarity.p_adjusted, full.p, full.p_adjusted]).all()
+    assert "Fewer than 6 images (fundus): no p values are told, and intervals may be too narrow." in findings.notes
+
+
+def test_p_values_are_told_from_six_images_on_and_adjusted_for_their_number(
+    retina: np.ndarray, enhancer: Enhancer, tmp_path: Path
+) -> None:
+    images = tmp_path / "fundus"
+    images.mkdir()
+    for number in range(6):
+        Image.fromarray((np.roll(retina[::8, ::8], 5 * number, 0) * 0.3).astype(np.uint8)).save(
+            images / f"{number}.png"
+        )
+    cases = [Case((found,), "fundus") for found in collect([images])]
+    design = Design(("pair", "rating"), ((0.5, 1.0), (1.0, 1.0)), readers=3)
+    source = make(tmp_path / "asked.study", cases, design, enhancer)
+    with StudyFile(simulate(source, tmp_path / "s.study", Population(), seed=2)) as study:
+        findings = analyse(study, RESAMPLES, 1)
+    (group,) = findings.groups
+    # 2 versions beside the reference: pairs once, each of five questions by area.
+    assert findings.tests == 2 + 2 * 5
+    assert all(one.p_adjusted >= one.p > 0 for one in group.preferences[1:])
+    assert all(one.p_adjusted >= one.p > 0 for part in group.graded for one in part.gradings)
+    assert not any("Fewer than" in note for note in findings.notes)
+    assert "They go by what can be seen" in study_fact(tmp_path / "s.study", "simulation")
+
+
+def study_fact(path: Path, key: str) -> str:
+    with StudyFile(path) as study:
+        return study.fact(key)
 
 
 def test_repetitions_do_not_count_twice_but_for_agreement(simulated: Path, tmp_path: Path) -> None:

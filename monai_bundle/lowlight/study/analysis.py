@@ -95,6 +95,7 @@ class Group:
         between, within: Krippendorff's alpha of pairs, between readers and of readers with themselves; None: undefined.
         repeated: comparisons that were asked twice. left: share of answers "left".
         power: what the pairs could have found, in a sentence. grading_power: the same of gradings.
+        few: fewer images than `statistics.LEAST_IMAGES`, so that p values are NaN and intervals may be too narrow.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Group:
     power: str
     graded: list[Graded]
     grading_power: str
+    few: bool
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,15 @@ class Findings:
 
     def lines(self) -> list[str]:
         """For the console."""
-        said = [f"{self.title}: {self.answered} of {self.asked} items answered by {len(self.readers)} readers"]
+        active = sum(count > 0 for count in self.readers.values())
+        readers = f"{active} of {len(self.readers)} readers" if active < len(self.readers) else f"{active} readers"
+        said = [f"{self.title}: {self.answered} of {self.asked} items answered by {readers}"]
         for group in self.groups:
             for one in group.preferences[1:]:
                 said.append(
                     f"{group.name}: {one.version} preferred to {self.reference} {one.beats:.1%} "
-                    f"(95 % {one.beats_low:.1%} to {one.beats_high:.1%}), adjusted p {one.p_adjusted:.3g}"
+                    f"(95 % {one.beats_low:.1%} to {one.beats_high:.1%})"
+                    + ("" if group.few else f", adjusted p {one.p_adjusted:.3g}")
                 )
             for question in group.graded:
                 for grading in question.gradings:
@@ -182,7 +187,7 @@ def analyse(study: StudyFile, resamples: int, seed: int) -> Findings:
         seconds=float(answered["seconds"].median()),
         groups=groups,
         tests=tests,
-        notes=_notes(study, per_reader, found),
+        notes=_notes(study, per_reader, groups),
     )
 
 
@@ -227,6 +232,7 @@ def _group(
         power=power,
         graded=graded,
         grading_power=grading_power,
+        few=int(both["image"].nunique()) < statistics.LEAST_IMAGES,
     )
 
 
@@ -276,8 +282,8 @@ def _pair_power(count: int, share: float, resampled: NDArray[np.float64], compar
     needed = statistics.needed_comparisons(0.65) * effect
     return (
         f"{count} comparisons, which count as {effective:.0f} independent ones because readers and cases differ "
-        f"(design effect {effect:.1f}), find a preference of {detectable:.0%} against one half with 80 % power at a "
-        f"level of 5 %; a preference of 65 % would take about {needed:.0f} comparisons."
+        f"(design effect {effect:.1f}), find a preference of {100 * detectable:.0f} % against one half with 80 % power "
+        f"at a level of 5 %; a preference of 65 % would take about {needed:.0f}."
     )
 
 
@@ -412,9 +418,10 @@ def _with_odds(grading: Grading, name: str, odds: statistics.OddsRatio | None) -
 
 
 def _adjusted(groups: list[Group]) -> tuple[list[Group], int]:
-    """P values adjusted together for each kind of test, over modalities, versions and questions."""
-    pair_p = iter(statistics.holm([one.p for group in groups for one in group.preferences[1:]]))
-    area_p = iter(statistics.holm([one.p for group in groups for part in group.graded for one in part.gradings]))
+    """P values adjusted together for each kind of test, over modalities, versions and questions; and how many."""
+    groups = [_untested(group) if group.few else group for group in groups]
+    pair_p = iter(_holm([one.p for group in groups for one in group.preferences[1:]]))
+    area_p = iter(_holm([one.p for group in groups for part in group.graded for one in part.gradings]))
     fitted = [
         one.odds_p for group in groups for part in group.graded for one in part.gradings if one.odds_p is not None
     ]
@@ -437,12 +444,28 @@ def _adjusted(groups: list[Group]) -> tuple[list[Group], int]:
             for part in group.graded
         ]
         done.append(replace(group, preferences=preferences, graded=graded))
-    compared = sum(len(group.preferences[1:]) + sum(len(part.gradings) for part in group.graded) for group in groups)
-    tests = compared + len(fitted)
-    return done, tests
+    compared = sum(
+        len(group.preferences[1:]) + sum(len(part.gradings) for part in group.graded)
+        for group in groups
+        if not group.few
+    )
+    return done, compared + len(fitted)
 
 
-def _notes(study: StudyFile, per_reader: dict[str, int], found: Answers) -> list[str]:
+def _untested(group: Group) -> Group:
+    """The group without p values."""
+    nothing = float("nan")
+    graded = [replace(part, gradings=[replace(one, p=nothing) for one in part.gradings]) for part in group.graded]
+    return replace(group, preferences=[replace(one, p=nothing) for one in group.preferences], graded=graded)
+
+
+def _holm(p: list[float]) -> list[float]:
+    """Holm's adjustment of those that are told; NaN stays where nothing was tested."""
+    adjusted = iter(statistics.holm([one for one in p if one == one]))
+    return [next(adjusted) if one == one else one for one in p]
+
+
+def _notes(study: StudyFile, per_reader: dict[str, int], groups: list[Group]) -> list[str]:
     notes = []
     if study.simulated:
         notes.append("SIMULATION: no person has seen these images; this says nothing about them.")
@@ -451,6 +474,14 @@ def _notes(study: StudyFile, per_reader: dict[str, int], found: Answers) -> list
         notes.append(
             "One reader only: intervals are over cases alone and hold for this reader; agreement between readers is "
             "not defined. At least three readers are needed to speak of others."
+        )
+    if len(active) == 2:
+        notes.append("Two readers only: intervals say little about others, for which at least three are needed.")
+    few = [group.name for group in groups if group.few]
+    if few:
+        notes.append(
+            f"Fewer than {statistics.LEAST_IMAGES} images ({', '.join(few)}): no p values are told, and intervals may "
+            "be too narrow."
         )
     silent = [reader for reader, count in per_reader.items() if not count]
     if silent and active:

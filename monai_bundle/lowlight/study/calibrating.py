@@ -104,8 +104,9 @@ def _one(modality: str, comparisons: Comparisons, before: dict[str, dict[str, fl
         why = "the kind of image is not known; make the study with --modality"
         return Calibration(modality, [], count, readers, why)
     if count < LEAST_COMPARISONS or readers < LEAST_READERS:
+        given = "1 reader" if readers == 1 else f"{readers} readers"
         why = (
-            f"{count} comparisons by {readers} readers are too few: at least {LEAST_COMPARISONS} by {LEAST_READERS} "
+            f"{count} comparisons by {given} are too few: at least {LEAST_COMPARISONS} by {LEAST_READERS} "
             f"are needed, and about {PLANNED} by 8 for an interval of ± {precision:g}"
         )
         return Calibration(modality, [], count, readers, why)

@@ -53,6 +53,15 @@ class Population:
     side_bias: float = 0.1
     sharpness_spread: float = 0.2
 
+    def told(self) -> str:
+        """What they have in common, in words, for whoever reads a report of their answers."""
+        liked = ", ".join(f"{modality} at brightness {value:g}" for modality, value in sorted(self.prefers.items()))
+        return (
+            (f"They like {liked} best" if liked else "They go by what can be seen")
+            + f"; between readers the favourite differs by a standard deviation of {self.spread:g}, and "
+            f"{self.lapse:.0%} of the answers are given at random."
+        )
+
     def reader(self, random: np.random.Generator) -> SimulatedReader:
         """Draw one reader."""
         return SimulatedReader(

@@ -89,7 +89,7 @@ def _answer_all(
         change.execute("UPDATE reader SET simulated = 1, sitting = NULL, seen = NULL")
         change.executemany(
             "INSERT OR REPLACE INTO study VALUES (?, ?)",
-            [("simulated", "1"), ("title", marked), ("simulation", f"seed {seed}, {population}")],
+            [("simulated", "1"), ("title", marked), ("simulation", f"Seed {seed}. {population.told()}")],
         )
     world = _World(study, {})
     for number, (reader, generator) in enumerate(

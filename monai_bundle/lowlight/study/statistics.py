@@ -36,6 +36,9 @@ ALPHA, POWER = 0.05, 0.8
 LEAST_CLUSTERS = 10
 """Images below which a covariance that is clustered by them is far too small to be shown."""
 
+LEAST_IMAGES = 6
+"""Images below which no p value is told: five that all agree do not reach 5 % in a two-sided sign test."""
+
 
 @dataclass(frozen=True)
 class BradleyTerry:
