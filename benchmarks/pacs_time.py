@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -108,10 +109,17 @@ def _print_cost(title: str, rules: Path) -> None:
     started = time.perf_counter()
     command = [sys.executable, "-m", "lowlight", "pacs", "run", rules, "--once"]
     child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
+    memory = pid = 0
+    while not pid:
+        # Not ru_maxrss: a child inherits that of its parent.
+        with suppress(StopIteration, OSError):
+            lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+            memory = int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+        time.sleep(0.05)
+        pid, status, used = os.wait4(child.pid, os.WNOHANG)
     assert os.waitstatus_to_exitcode(status) == 0
     clock, cpu = time.perf_counter() - started, used.ru_utime + used.ru_stime
-    print(f"{title}: {clock:.1f} s, CPU {cpu:.1f} s, memory {used.ru_maxrss * 1024 / 1e6:.0f} MB at most")
+    print(f"{title}: {clock:.1f} s, CPU {cpu:.1f} s, memory {memory * 1024 / 1e6:.0f} MB at most")
 
 
 def _size(folder: Path) -> int:
