@@ -33,14 +33,11 @@ class Orthanc:
 
     server: subprocess.Popen[bytes]
 
-    def __init__(self, http: int, dicom: int, password: str, authority: Path | None = None) -> None:
+    def __init__(self, http: int, dicom: int, password: str) -> None:
         self.http, self.dicom, self.password = http, dicom, password
         self._dicom, session = dicom, Session()
         session.auth = ("test", password)
-        if authority is not None:
-            session.verify = str(authority)
-        scheme = "http" if authority is None else "https"
-        self.root, self.session = f"{scheme}://127.0.0.1:{http}", session
+        self.root, self.session = f"http://127.0.0.1:{http}", session
         self.web = DICOMwebClient(f"{self.root}/dicom-web", session=session)
 
     def c_store(self, dataset: Dataset) -> int:
@@ -75,15 +72,12 @@ class Orthanc:
 
 
 @contextmanager
-def running(
-    folder: Path, before: Orthanc | None = None, authority: Path | None = None, **changed: Any
-) -> Iterator[Orthanc]:
+def running(folder: Path, before: Orthanc | None = None, **changed: Any) -> Iterator[Orthanc]:
     """Start an archive that nobody but this machine may use, and end it with the block.
 
     Args:
         folder: for what it stores.
         before: one that ran there, whose ports and password are used again.
-        authority: with SslEnabled among the settings, whom to trust.
         changed: settings.
     """
     if before is None:
@@ -111,7 +105,7 @@ def running(
     with (folder / "orthanc.log").open("wb") as log:
         server = subprocess.Popen(["Orthanc", folder / "orthanc.json"], stdout=log, stderr=log)
         try:
-            archive = Orthanc(http, dicom, password, authority)
+            archive = Orthanc(http, dicom, password)
             archive.server = server
             _wait(archive, server, folder / "orthanc.log")
             yield archive

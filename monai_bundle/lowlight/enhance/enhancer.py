@@ -121,6 +121,8 @@ class Enhancer:
             raise InputError("mask", f"its shape is {mask.shape}", "it must have the height and width of the image")
         if valid is not None and valid.shape != image.shape[: 3 if frames else 2]:
             raise InputError("valid", f"its shape is {valid.shape}", "it must be the image's, without channels")
+        if tone is not None:
+            self._check_tone(tone, image.shape[1:3] if frames else image.shape[:2])
         subject = Subject(image, black_white, frames, valid, tables)
         judged = judge_beforehand(subject, brightness, denoise, force, watch)
         undamaged = judged is not None and judged.undamaged
@@ -174,6 +176,14 @@ class Enhancer:
         image = np.asarray(image)
         check_image(image, frames)
         return self.engine.decide_tone(frames_to_display(image, resolve_range(image, value_range), frames))
+
+    def _check_tone(self, tone: NDArray[np.float32], size: tuple[int, ...]) -> None:
+        if tone.shape != self.engine.tone_shape(*size) or tone.dtype != np.float32 or not np.isfinite(tone).all():
+            raise InputError(
+                "tone",
+                "was decided by another engine, for images of another size, or is damaged",
+                "decide it with this engine and for images of this size",
+            )
 
     def strength(self, modality: str | None, brightness: float | None, denoise: float | None) -> dict[str, float]:
         """The strengths that a call with these arguments uses: given ones checked, missing ones from the defaults."""

@@ -42,6 +42,9 @@ class Engine(Protocol):
     def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
         """The one tone of frames (F, 3, H, W) that belong together, in this engine's own form: for `predict`."""
 
+    def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """The shape that a tone for frames of this size has in this engine's form."""
+
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
     ) -> list[FramePrediction]:

@@ -89,6 +89,10 @@ class OnnxEngine:
         """See `Engine`: the tone maps (1, 2, H, W)."""
         return self._decide_together(display, Watch())[0]
 
+    def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """See `Engine`."""
+        return (1, 2, height, width)
+
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
     ) -> list[FramePrediction]:

@@ -66,6 +66,11 @@ class TorchEngine:
         controls: NDArray[np.float32] = self.inferer.tone(torch.from_numpy(display), self.network).float().cpu().numpy()
         return controls
 
+    def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """See `Engine`: the same for every size."""
+        controls = self.network.tone.controls
+        return (1, 2, controls, controls)
+
     @torch.inference_mode()
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None

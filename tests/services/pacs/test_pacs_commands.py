@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import socket
+import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -203,3 +205,20 @@ def test_a_step_that_is_not_in_the_table_of_states_cannot_be_taken(tmp_path: Pat
     queue.close()
     assert [row.instance for row in other.take_to_fetch(["main"], 10)] == ["1.1"], "and free when that ends"
     other.close()
+
+
+def test_what_could_not_be_put_back_on_a_full_disk_is_put_back_later(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    queue.see("main", [Seen(f"1.{number}", "1", "2") for number in range(3)])
+    rows = queue.take_to_fetch(["main"], 10)
+    assert len(rows) == 3
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(sqlite3.Error):
+            queue.put_back(rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(queue.take_to_fetch(["main"], 10)) == 3, "no worker would ever have them in hands again"
+    assert queue.take_to_fetch(["main"], 10) == [], "and nobody has them twice"
+    queue.close()

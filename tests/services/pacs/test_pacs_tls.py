@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import select
+import socket
+import socketserver
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,20 +63,63 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(*(folder / f"{name}.pem" for name in content))
 
 
-def test_an_archive_is_trusted_by_its_certificate_alone(tmp_path: Path, files: Files, enhancer: Enhancer) -> None:
-    settings = {"SslEnabled": True, "SslCertificate": str(files.both)}
-    with orthanc.running(tmp_path, authority=files.authority, **settings) as archive:
+@contextmanager
+def encrypted(port: int, files: Files) -> Iterator[int]:
+    """TLS before an archive, as a reverse proxy speaks it; who calls shows a certificate. Debian's Orthanc cannot be
+    asked itself: it dies of a signal when the first encrypted request arrives."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=files.authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(files.certificate, files.key)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as outer,
+                socket.create_connection(("127.0.0.1", port)) as inner,
+            ):
+                while True:
+                    ready = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
+                    for one in ready:
+                        if not (block := one.recv(65536)):
+                            return
+                        (inner if one is outer else outer).sendall(block)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_an_archive_is_trusted_by_its_certificate_and_shown_ours(
+    tmp_path: Path, files: Files, enhancer: Enhancer
+) -> None:
+    with orthanc.running(tmp_path) as archive, encrypted(archive.http, files) as port:
         path = rules_file(tmp_path, archive)
-        content = yaml.safe_load(path.read_text())
-        for part in (*content["sources"], *content["destinations"]):
-            part["ca_file"] = str(files.authority)
         push(archive, [radiograph(1)])
-        rule = load(path).sources[0]
-        assert isinstance(rule, OrthancRule)
+
+        def access(**stated: str) -> OrthancRule:
+            content = yaml.safe_load(path.read_text())
+            for part in (*content["sources"], *content["destinations"]):
+                part["url"] = part["url"].replace(archive.root, f"https://127.0.0.1:{port}")
+                part.update(stated)
+            (tmp_path / "encrypted.yaml").write_text(yaml.safe_dump(content))
+            rule = load(tmp_path / "encrypted.yaml").sources[0]
+            assert isinstance(rule, OrthancRule)
+            return rule
+
         with pytest.raises(UnavailableError, match=r"main \(127.0.0.1\): its certificate is not trusted"):
-            Web(rule).json("system")
-        path.write_text(yaml.safe_dump(content))
-        with working(path, enhancer) as worker:
+            Web(access()).json("system")
+        with pytest.raises(UnavailableError, match=r"main \(127.0.0.1\)"):
+            Web(access(ca_file=str(files.authority))).json("system")
+        ours = {"client_certificate": str(files.certificate), "client_key": str(files.key)}
+        access(ca_file=str(files.authority), **ours)
+        with working(tmp_path / "encrypted.yaml", enhancer) as worker:
             until(lambda: worker.queue.counts()["verified"] == 1)
 
 
@@ -105,28 +152,37 @@ def send(port: int, context: ssl.SSLContext | None) -> int | None:
         association.release()
 
 
-def test_a_token_is_read_from_its_file_for_each_request(tmp_path: Path) -> None:
-    met: list[str | None] = []
+_TOKENS = """
+function IncomingHttpRequestFilter(method, uri, ip, username, headers)
+  local file = io.open({path!r})
+  local token = file:read("*l")
+  file:close()
+  local shown = headers["authorization"] or ""
+  return shown == "Bearer " .. token or string.sub(shown, 1, 5) == "Basic"
+end
+"""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            met.append(self.headers["Authorization"])
-            self.send_response(204)
-            self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    token = tmp_path / "token"
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        web = Web(OrthancRule(kind="orthanc", name="main", url=url, token_file=str(token)))
-        for secret in ("first", "second"):
-            token.write_text(f"{secret}\n")
-            assert web.json("studies") == []
-        web.close()
-        server.shutdown()
-        thread.join()
-    assert met == ["Bearer first", "Bearer second"]
+def test_a_token_is_read_from_its_file_for_each_request(tmp_path: Path, enhancer: Enhancer) -> None:
+    wanted, token, script = tmp_path / "wanted", tmp_path / "token", tmp_path / "tokens.lua"
+    # Without user and password of its own the archive asks this; the test itself comes in by its password.
+    script.write_text(_TOKENS.format(path=str(wanted)))
+    wanted.write_text("first-secret\n")
+    token.write_text("another-secret\n")
+    with orthanc.running(tmp_path, LuaScripts=[str(script)], AuthenticationEnabled=False) as archive:
+        path = rules_file(tmp_path, archive)
+        content = yaml.safe_load(path.read_text())
+        for part in (*content["sources"], *content["destinations"]):
+            del part["user"], part["password_file"]
+            part["token_file"] = "token"
+        path.write_text(yaml.safe_dump(content))
+        push(archive, [radiograph(1)])
+        with working(path, enhancer) as worker:
+            until(lambda: "access is not allowed" in worker.progress.faults.get("main", ""))
+            assert "secret" not in str(worker.progress.faults)
+            token.write_text("first-secret\n")
+            until(lambda: worker.queue.counts()["verified"] == 1)
+            for file in (wanted, token):
+                file.write_text("second-secret\n")
+            push(archive, [radiograph(2)])
+            until(lambda: worker.queue.counts()["verified"] == 2)

@@ -185,6 +185,8 @@ class Queue:
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self.owner = secrets.token_hex(8)
+        self._stranded: list[Row] = []
+        self._putting_back = threading.Lock()
         self.on_move: Callable[[Row, State, str], None] = lambda row, state, reason: None
         if not worker and not self.file.is_file():
             raise InputError(
@@ -311,6 +313,7 @@ class Queue:
         A series is complete when all that is known of it has been fetched, and no new instance came for `quiet` seconds
         or as many are there as it says it has.
         """
+        self.put_back(())
         now = time.time()
         with self._transaction() as sql:
             candidates = sql.execute(
@@ -392,14 +395,19 @@ class Queue:
         )
 
     def put_back(self, rows: Iterable[Row]) -> None:
-        """Put instances back as they were taken."""
-        with self._transaction() as sql:
-            for row in rows:
-                back = State.SEEN if row.state == State.CLAIMED else row.state
-                sql.execute(
-                    "UPDATE instances SET owner = NULL, state = ? WHERE instance = ? AND owner = ?",
-                    (back, row.instance, self.owner),
-                )
+        """Put instances back as they were taken. If that cannot be noted now, it is before any are taken again."""
+        with self._putting_back:
+            self._stranded += rows
+            if not self._stranded:
+                return
+            with self._transaction() as sql:
+                for row in self._stranded:
+                    back = State.SEEN if row.state == State.CLAIMED else row.state
+                    sql.execute(
+                        "UPDATE instances SET owner = NULL, state = ? WHERE instance = ? AND owner = ? AND state = ?",
+                        (back, row.instance, self.owner, row.state),
+                    )
+            self._stranded.clear()
 
     def tone(self, key: str) -> ToneRow | None:
         """What was decided for the files that share this tone."""
@@ -534,6 +542,7 @@ class Queue:
         return str(self._read("PRAGMA integrity_check")[0][0])
 
     def _take(self, condition: str, *arguments: Any) -> list[Row]:
+        self.put_back(())
         with self._transaction() as sql:
             return self._rows(
                 sql.execute(

@@ -258,9 +258,15 @@ class Worker:
         except Exception as error:
             disk = isinstance(error, OSError | OutputError | sqlite3.Error)
             reason = _DISK if disk else f"unexpected {type(error).__name__}"
-            for row in rows:
-                # Those that got on already are no longer claimed, and stay where they are.
-                self._put_off(row, reason, refused=not disk)
+            left = list(rows)
+            try:
+                while left:
+                    # Those that got on already are no longer claimed, and stay where they are.
+                    self._put_off(left[0], reason, refused=not disk)
+                    left.pop(0)
+            finally:
+                with suppress(sqlite3.Error):
+                    self.queue.put_back(left)
             raise
         self.progress.engine_seconds += time.monotonic() - started
         log("series done", series=pseudonym(rows[0].series), instances=len(rows))
