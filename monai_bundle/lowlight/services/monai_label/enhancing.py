@@ -11,16 +11,17 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from lowlight.errors import LowLightError
 from lowlight.imaging import output_name, read, write
+from lowlight.imaging.filetype import SUFFIXES, split_suffix
 from lowlight.imaging.processing import Processing
 from lowlight.services.monai_label.refusals import refusal
-from lowlight.services.monai_label.wishes import Wishes
+from lowlight.services.monai_label.wishes import Strengths
 
 if TYPE_CHECKING:
     from lowlight import Enhancer
 
 
 class EnhanceTask(InferTask):
-    """Enhances one image.
+    """Enhances one image after the other.
 
     Args:
         description: for people.
@@ -29,28 +30,26 @@ class EnhanceTask(InferTask):
     """
 
     def __init__(self, description: str, bundle: Path | None, results: Path) -> None:
-        super().__init__(
-            type=InferType.OTHERS, labels=[], dimension=2, description=description, config=Wishes().shown()
-        )
+        super().__init__(InferType.OTHERS, labels=[], dimension=2, description=description, config=Strengths.shown())
         self._bundle, self._results = bundle, results
         self._lock = threading.Lock()
-        self._loaded: tuple[tuple[int, int] | None, Enhancer] | None = None
+        self._loaded: tuple[int, Enhancer] | None = None
 
     def is_valid(self) -> bool:
         """Whether there are weights."""
         return self._bundle is None or (self._bundle / "models" / "model.pt").is_file()
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Enhance `request["image"]`, the path of a file, with the strengths that the request names.
+        """Enhance `request["image"]`, the path of a file, at the strengths that the request names.
 
         Returns:
             The path of the result, and what was done.
 
         Raises:
-            HTTPException: 400 for a wish that cannot be granted, 415 for a file that is no image, 422 for one that
-                cannot be enhanced; "detail" says why.
+            HTTPException: 400 for an option that is wrong, 415 for a file that is no image, 422 for one that cannot be
+                enhanced; "detail" says why.
         """
-        wishes = Wishes.of(request)
+        wishes = Strengths.of(request)
         path = Path(request["image"])
         try:
             image = read(path)
@@ -73,14 +72,10 @@ class EnhanceTask(InferTask):
                 wishes.as_parameters(),
                 denoised=result.denoise > 0,
             )
-            # The name goes into the answer's header: that of the source may be a patient's.
-            suffix = (
-                "".join(output_name(image, path.name).suffixes[-2:])
-                if image.kind == "nifti"
-                else (output_name(image, path.name).suffix)
-            )
-            target = self._results / f"{uuid.uuid4().hex}{suffix}"
-            write(image, result.image, target, derivation=processing)
+            # The name goes into a header of the answer, and that of the source may be a patient's.
+            suffix = split_suffix(output_name(image, path.name).name)[1] or SUFFIXES[image.kind][0]
+            self._results.mkdir(mode=0o700, exist_ok=True)
+            target = write(image, result.image, self._results / (uuid.uuid4().hex + suffix), derivation=processing)
         except LowLightError as error:
             raise refusal(error) from None
         return str(target), {
@@ -88,20 +83,14 @@ class EnhanceTask(InferTask):
             "denoise": result.denoise,
             "unchanged": result.unchanged,
             "reason": result.why_unchanged if result.unchanged else "",
-            "model": result.facts["model"],
-            "weights_sha256": result.facts["weights_sha256"],
-            "expected_error": result.facts["expected_error"],
-            "seconds": result.facts["seconds"],
+            **{name: result.facts[name] for name in ("model", "weights_sha256", "expected_error", "seconds")},
         }
 
     def _enhancer(self) -> Enhancer:
         """The engine, loaded with the first image, and again when there are new weights."""
         from lowlight import Enhancer
 
-        stamp = None
-        if self._bundle is not None:
-            status = (self._bundle / "models" / "model.pt").stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
-        if self._loaded is None or self._loaded[0] != stamp:
-            self._loaded = (stamp, Enhancer(self._bundle))
+        made = 0 if self._bundle is None else (self._bundle / "models" / "model.pt").stat().st_mtime_ns
+        if self._loaded is None or self._loaded[0] != made:
+            self._loaded = (made, Enhancer(self._bundle))
         return self._loaded[1]

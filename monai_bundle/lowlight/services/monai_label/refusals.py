@@ -8,7 +8,7 @@ from lowlight.errors import DependencyError, InputError, LowLightError, NotAnIma
 
 
 def bad_request(why: str) -> HTTPException:
-    """400: the request cannot be granted by anybody."""
+    """400: nobody could grant the request."""
     return HTTPException(400, why)
 
 
@@ -19,7 +19,7 @@ def not_found(what: str) -> HTTPException:
 
 def refusal(error: LowLightError) -> HTTPException:
     """The answer for an image that was refused: 415 if it is none, 422 if it cannot be enhanced, 507 if the result
-    cannot be written; 503 where the server lacks something."""
+    cannot be written, 503 where the server lacks something."""
     if isinstance(error, InputError):
         status = 415 if isinstance(error, NotAnImageError) else 507 if isinstance(error, OutputError) else 422
         return HTTPException(status, f"The image {error.fault}" + (f"; {error.remedy}." if error.remedy else "."))
