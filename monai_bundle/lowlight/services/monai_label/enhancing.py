@@ -12,6 +12,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from lowlight.errors import LowLightError
 from lowlight.imaging import output_name, read, write
 from lowlight.imaging.filetype import SUFFIXES, split_suffix
+from lowlight.imaging.limits import DicomReading
 from lowlight.imaging.processing import Processing
 from lowlight.services.monai_label.refusals import refusal
 from lowlight.services.monai_label.wishes import Strengths
@@ -52,7 +53,7 @@ class EnhanceTask(InferTask):
         wishes = Strengths.of(request)
         path = Path(request["image"])
         try:
-            image = read(path)
+            image = read(path, dicom=DicomReading(any_modality=wishes.any_modality))
             with self._lock:
                 result = self._enhancer()(
                     image.pixels,

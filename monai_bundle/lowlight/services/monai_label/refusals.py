@@ -22,5 +22,7 @@ def refusal(error: LowLightError) -> HTTPException:
     cannot be written, 503 where the server lacks something."""
     if isinstance(error, InputError):
         status = 415 if isinstance(error, NotAnImageError) else 507 if isinstance(error, OutputError) else 422
-        return HTTPException(status, f"The image {error.fault}" + (f"; {error.remedy}." if error.remedy else "."))
+        # Options of the command line are fields of a request here.
+        remedy = error.remedy.replace("--any-modality", "any_modality")
+        return HTTPException(status, f"The image {error.fault}" + (f"; {remedy}." if remedy else "."))
     return HTTPException(503 if isinstance(error, DependencyError) else 500, str(error))

@@ -106,8 +106,8 @@ def propose(strategy: str, params: Params = None) -> Any:
 @app.post("/train/{model}", tags=["Train"])
 def start_training(model: str, params: Params = None) -> Any:
     """Start to fine-tune, in a process of its own."""
-    app_instance().trainer(model)
-    Training.of(params or {})
+    instance = app_instance()
+    instance.trainer(model).check(Training.of(params or {}), instance.datastore())
     return train.run_model(model, params or {}, run_sync=False, enqueue=False)
 
 

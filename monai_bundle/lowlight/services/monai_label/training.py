@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fastapi import HTTPException
 from monailabel.interfaces.tasks.train import TrainTask
 
 from lowlight.bundle import bundle_root
-from lowlight.errors import InputError
+from lowlight.enhance.adopting import adopt
 from lowlight.imaging import atomic_path
 from lowlight.imaging.filetype import split_suffix
 from lowlight.services.monai_label.datastore import RatedDatastore
@@ -55,19 +56,28 @@ class FineTuneTask(TrainTask):
             return dict(json.loads((self.bundle / _RECORD).read_text(encoding="utf-8")))
         return {}
 
+    @staticmethod
+    def check(wishes: Training, datastore: RatedDatastore) -> list[Path]:
+        """The images that a training would use.
+
+        Raises:
+            HTTPException: 409; there are too few.
+        """
+        images = _chosen(datastore, wishes)
+        if len(images) < LEAST:
+            kind = "that are judged undamaged" if wishes.images == "undamaged" else "in all"
+            why = f"The datastore holds {len(images)} images {kind}; fine-tuning takes {LEAST}, better 20 to 50."
+            raise HTTPException(409, why)
+        return images
+
     def __call__(self, request: dict[str, Any], datastore: RatedDatastore) -> dict[str, Any]:
         """Train to the end; runs in a process of its own, which MONAI Label starts.
 
         Raises:
-            InputError: too few images are fit for it. SystemExit: the training failed; its output says why.
+            HTTPException: as for `check`. SystemExit: the training failed; its output says why.
         """
         wishes = Training.of(request)
-        images = _chosen(datastore, wishes)
-        if len(images) < LEAST:
-            kind = "images that are judged undamaged" if wishes.images == "undamaged" else "images"
-            raise InputError(
-                "datastore", f"holds {len(images)} {kind}", f"fine-tuning takes {LEAST} at least, better 20 to 50"
-            )
+        images = self.check(wishes, datastore)
         run = self._folder / "training"
         shutil.rmtree(run, ignore_errors=True)
         dataset = run / "images"
@@ -92,14 +102,14 @@ class FineTuneTask(TrainTask):
 
     def _publish(self, weights: Path, record: dict[str, Any]) -> None:
         """Make the bundle anew beside the old one, and then take its place."""
-        from lowlight.enhance.exporting import publish
-
         made, old = self._folder / "bundle.new", self._folder / "bundle.old"
         for folder in (made, old):
             shutil.rmtree(folder, ignore_errors=True)
         for part in ("configs", "models"):
-            shutil.copytree(bundle_root() / part, made / part, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
-        publish(weights, made)
+            # The graph is of the shipped weights, and takes long to make: torch runs the new ones.
+            unfit = shutil.ignore_patterns("__pycache__", "*.onnx")
+            shutil.copytree(bundle_root() / part, made / part, ignore=unfit)
+        adopt(weights, made)
         with atomic_path(made / _RECORD) as temporary:
             temporary.write_text(json.dumps(record), encoding="utf-8")
         if self.bundle.exists():

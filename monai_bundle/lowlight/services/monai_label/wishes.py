@@ -30,12 +30,14 @@ class Strengths:
         brightness, denoise: strengths; None: the default for the modality.
         modality: whose default strengths; None: what the file says.
         force: enhance an image that is judged undamaged, too.
+        any_modality: also DICOM images whose values are measured: CT, MR, PET, nuclear medicine.
     """
 
     brightness: float | None = None
     denoise: float | None = None
     modality: str | None = None
     force: bool = False
+    any_modality: bool = False
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Strengths:
@@ -53,12 +55,19 @@ class Strengths:
             _number("denoise", request.get("denoise"), 0, LARGEST_DENOISE),
             modality,
             _flag("force", request.get("force")),
+            _flag("any_modality", request.get("any_modality")),
         )
 
     @staticmethod
     def shown() -> dict[str, Any]:
         """The options as MONAI Label's clients show them to their users: each with its default, or what to choose."""
-        return {"brightness": None, "denoise": None, "modality": ["", *MODALITIES], "force": False}
+        return {
+            "brightness": None,
+            "denoise": None,
+            "modality": ["", *MODALITIES],
+            "force": False,
+            "any_modality": False,
+        }
 
     def as_parameters(self) -> dict[str, str]:
         """What was asked for, for the metadata of the result."""
