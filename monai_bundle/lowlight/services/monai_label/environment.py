@@ -51,11 +51,12 @@ def make_environment(folder: Path, tell: Callable[[str], None]) -> Path:
         DependencyError: LowLightEnhance is installed without what the server needs of it.
         OutputError: the environment cannot be made; the message says what pip said.
     """
-    for package, extra in (("torch", "bundle"), ("monai", "bundle"), ("ignite", "bundle")):
-        if find_spec(package) is None:
-            raise DependencyError(
-                f'the MONAI Label app needs {package}; pip install -c constraints.txt "lowlight-enhance[{extra},train]"'
-            )
+    missing = [package for package in ("torch", "monai", "ignite", "tensorboard") if find_spec(package) is None]
+    if missing:
+        raise DependencyError(
+            f"the MONAI Label app needs {', '.join(missing)}; "
+            'pip install -c constraints.txt "lowlight-enhance[bundle,train]"'
+        )
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / _DONE
     state = _state()

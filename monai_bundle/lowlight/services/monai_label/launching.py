@@ -43,10 +43,12 @@ def serve(python: Path, app: Path, studies: Path, port: int) -> int:
     """Run the server until it is ended, and return its exit code; on POSIX this process becomes the server.
 
     Raises:
-        InputError: there is no such folder of images. UnavailableError: the port is taken.
+        InputError: there is no such folder of images, or what MONAI Label keeps there is damaged.
+        UnavailableError: the port is taken.
     """
     if not studies.is_dir():
         raise InputError(studies, "no such folder", "give --studies a folder of images")
+    _check_records(studies / "datastore_v2.json")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -59,3 +61,15 @@ def serve(python: Path, app: Path, studies: Path, port: int) -> int:
         os.chdir(app)
         os.execve(line[0], line, variables)
     return subprocess.run(line, env=variables, cwd=app, check=False).returncode
+
+
+def _check_records(file: Path) -> None:
+    """Refuse records that cannot be read, rather than begin new ones: they hold ratings."""
+    if not file.exists():
+        return
+    try:
+        whole = isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        raise InputError(file, "is damaged; it holds the ratings", "restore it, or move it away to begin anew")
