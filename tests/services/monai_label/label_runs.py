@@ -15,7 +15,7 @@ from typing import Any
 import requests
 from orthanc import free_port
 
-LONGEST = 240.0
+LONGEST = 480.0
 """Seconds after which an answer that does not come is a failure: tests run on small, busy machines."""
 
 ENVIRONMENT = Path(f"{sys.prefix}-label")

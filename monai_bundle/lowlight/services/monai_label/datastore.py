@@ -37,13 +37,13 @@ class RatedDatastore(LocalDatastore):
     """
 
     def __init__(self, folder: str, extensions: list[str], auto_reload: bool) -> None:
-        # Requests, and the thread that watches the folder.
+        # Held by requests, and by the thread that watches the folder, which takes all images away for a moment.
         self._changing = threading.RLock()
         super().__init__(folder, extensions=extensions, auto_reload=auto_reload, read_only=not auto_reload)
 
     def ratings(self, image_id: str) -> dict[str, Any]:
         """What was rated of an image, by tag."""
-        labels = self._datastore.objects[image_id].labels
+        labels = self._image(image_id).labels
         return {str(tag): label.info["rating"] for tag, label in labels.items() if "rating" in label.info}
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -129,8 +129,34 @@ class RatedDatastore(LocalDatastore):
         with self._changing:
             super().refresh()
 
+    def list_images(self) -> list[str]:
+        """Ids."""
+        with self._changing:
+            return list(super().list_images())
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Path of an image; empty for an unknown id."""
+        with self._changing:
+            return str(super().get_image_uri(image_id))
+
+    def get_label_uri(self, label_id: str, label_tag: str) -> str:
+        """Path of a version of an image; empty if there is none of this tag."""
+        with self._changing:
+            return str(super().get_label_uri(label_id, label_tag))
+
+    def status(self) -> dict[str, Any]:
+        """Counts of images and tags."""
+        with self._changing:
+            return dict(super().status())
+
+    def json(self) -> Any:
+        """All that is known."""
+        with self._changing:
+            return super().json()
+
     def _image(self, image_id: str) -> ImageLabelModel:
-        image = self._datastore.objects.get(image_id)
+        with self._changing:
+            image = self._datastore.objects.get(image_id)
         if image is None:
             raise not_found("There is no such image in the datastore; GET /datastore/?output=all lists them.")
         return image
