@@ -100,6 +100,9 @@ def test_out_of_memory_is_reported_and_small_tiles_help(tmp_path: Path, enhancer
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     with Worker("--temporary", tmp_path, env=environment) as worker:
         worker.hello()
+        # Until both are answered it loads libraries ahead, and OpenBLAS waits for memory for ever while it is loaded.
+        assert worker.enhance(dark, keep=False)["type"] == "result"
+        assert worker.ask("export", result="none")["type"] == "error"
         pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0])
         taken = pages * os.sysconf("SC_PAGE_SIZE")
 
