@@ -78,7 +78,7 @@ $(VENV)/.test: $(VENV)/.bundle
 	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,test]"
 	@touch $@
 
-# MONAI Label's server lives in an environment of its own, over this one: 60 MB more.
+# MONAI Label's server lives in an environment of its own, over this one: 110 MB more.
 $(VENV)-label/lowlight_done: monai_bundle/lowlight/services/monai_label/requirements.txt $(VENV)/.test
 	$(BIN)/lowlight label-app $(VENV)-label/app --environment $(VENV)-label
 	@touch $@
