@@ -11,6 +11,7 @@ import lowlight
 from lowlight.cli.demonstrating import demo
 from lowlight.cli.enhancing import enhance
 from lowlight.cli.evaluating import evaluate
+from lowlight.cli.labelling import label_app
 from lowlight.cli.options import FLAG
 from lowlight.cli.pacs import pacs
 from lowlight.cli.quantifying import quantify
@@ -45,7 +46,7 @@ def _lowlight(
     pass
 
 
-for command in (demo, enhance, quantify, simulate, evaluate, worker):
+for command in (demo, enhance, quantify, simulate, evaluate, label_app, worker):
     app.command()(command)
 app.add_typer(study, name="study")
 app.add_typer(pacs, name="pacs")

@@ -6,9 +6,7 @@ The two paths are exported one by one and joined by an `If`, so that one file se
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from onnx.compose import add_prefix
 from torch import Tensor, nn
 
 from lowlight.bundle import file_sha256
+from lowlight.enhance.adopting import adopt
 from lowlight.enhance.definition import Definition, network_signature
 from lowlight.enhance.onnx_engine import MODEL_FILE, NETWORK_KEY, STRIDE_KEY, WEIGHTS_KEY, open_session
 from lowlight.errors import BundleError
@@ -74,23 +73,11 @@ def publish(weights: str | Path, bundle_root: str | Path) -> None:
         OutputError: a file cannot be written.
     """
     root, source = Path(bundle_root), Path(weights)
-    own = root / "models" / "model.pt"
     definition = Definition.of(root)
     # Exported first: if that fails, the bundle stays what it was.
     export(source, definition)
-    if source.resolve() != own.resolve():
-        with atomic_path(own) as temporary:
-            shutil.copyfile(source, temporary)
-    metadata_file = root / "configs" / "metadata.json"
-    metadata = metadata_file.read_text(encoding="utf-8")
-    before = json.loads(metadata).get("weights_sha256")
-    digest = file_sha256(own)
-    # A bundle of one's own may leave the checksum out.
-    if before not in (None, digest):
-        with atomic_path(metadata_file) as temporary:
-            # The file is laid out by hand: nothing else in it moves.
-            temporary.write_text(metadata.replace(f'"{before}"', f'"{digest}"'), encoding="utf-8")
-    logger.info("The bundle's weights are now %s, SHA-256 %s.", source, digest)
+    adopt(source, root)
+    logger.info("The bundle's weights are now %s, SHA-256 %s.", source, file_sha256(source))
 
 
 def export(weights: Path, definition: Definition) -> Path:
