@@ -52,7 +52,7 @@ def test_the_wheel_holds_the_package_and_the_whole_bundle(wheel: Path) -> None:
     package = {
         f"lowlight/{path.relative_to(BUNDLE / 'lowlight').as_posix()}"
         for path in (BUNDLE / "lowlight").rglob("*")
-        if path.suffix in (".py", ".yaml", ".html", ".css", ".js")
+        if path.suffix in (".py", ".yaml", ".html", ".css", ".js", ".txt")
     }
     bundle = {
         f"lowlight/_bundle/{path.relative_to(BUNDLE).as_posix()}"

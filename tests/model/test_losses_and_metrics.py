@@ -6,9 +6,10 @@ import torch
 from monai.losses import SSIMLoss
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch.nn import functional
 
 from lowlight.model.features import FeatureNet, FeaturePerceptualLoss, ModalityAndTurnLoss
-from lowlight.model.losses import EnhancementLoss, gaussian_likelihood, structural_loss
+from lowlight.model.losses import EnhancementLoss, contrast_loss, gaussian_likelihood, structural_loss
 from lowlight.model.metrics import (
     PSNR,
     SSIM,
@@ -218,3 +219,15 @@ def test_metrics_take_images_smaller_than_their_windows(metric: type) -> None:
 def test_different_shapes_are_refused(truth: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         PSNR()(truth, truth[..., :-1])
+
+
+def test_the_contrast_of_detail_is_asked_back_and_noise_is_no_detail() -> None:
+    torch.manual_seed(0)
+    truth = 0.5 + 0.1 * functional.interpolate(torch.randn(2, 1, 24, 24), scale_factor=4).expand(-1, 3, -1, -1)
+    faint = truth.mean() + 0.6 * (truth - truth.mean())
+    noisy = faint + 0.05 * torch.randn(2, 1, 96, 96)
+    assert contrast_loss(truth, truth) < 1e-10
+    assert contrast_loss(faint, truth) == pytest.approx(0.4**2, rel=0.02)
+    assert contrast_loss(noisy, truth) == pytest.approx(0.4**2, rel=0.05)
+    flat = torch.full((1, 3, 96, 96), 0.5)
+    assert contrast_loss(flat + 0.001 * torch.randn(1, 3, 96, 96), flat) < 1e-3

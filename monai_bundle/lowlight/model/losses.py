@@ -18,6 +18,13 @@ DETAIL = 0.1
 """Contrast to its surroundings, as a share of black to white, from which on a pixel is all detail."""
 
 
+CONTRAST_WINDOW = 15
+"""Side in pixels of the surroundings against which contrast is measured."""
+
+FAINTEST = 2e-5
+"""Mean square of detail below which an image counts as flat, and no contrast is asked of it."""
+
+
 class EnhancementLoss(nn.Module):
     """Weighted sum of the terms below; a term of weight 0 costs nothing.
 
@@ -30,6 +37,9 @@ class EnhancementLoss(nn.Module):
         detail: as `fitted`, each pixel weighted by how much of the truth there is fine detail: how far its luminance
             is from the mean of the 7 x 7 pixels around, fully from `DETAIL` on. Few pixels show a vessel, a hair or a
             calcification, and a mean over all hardly notices that they are gone.
+        contrast: how far the detail of the truth comes back with less or more contrast than it has, see
+            `contrast_loss`. The least squared error of what can only be guessed is a fainter copy of it: that is how a
+            small finding gets lost.
         ssim: 1 - SSIM of the luminance, Gaussian window of sigma 1.5 (Wang et al. 2004), see `structural_loss`.
         perceptual: weight of `perceptual_loss`.
         low_frequency: absolute error of the block means of T(y) alone: the tone path must not lean on the residual.
@@ -57,6 +67,7 @@ class EnhancementLoss(nn.Module):
         perceptual_share: float = 1.0,
         fitted: float = 0.0,
         detail: float = 0.0,
+        contrast: float = 0.0,
     ) -> None:
         super().__init__()
         if perceptual > 0 and perceptual_loss is None:
@@ -67,6 +78,7 @@ class EnhancementLoss(nn.Module):
             "log_mse": log_mse,
             "fitted": fitted,
             "detail": detail,
+            "contrast": contrast,
             "ssim": ssim,
             "perceptual": perceptual,
             "low_frequency": low_frequency,
@@ -90,12 +102,15 @@ class EnhancementLoss(nn.Module):
             terms["absolute"] = error.abs().mean()
         if self.weights["log_mse"]:
             terms["log_mse"] = torch.log10(per_image + 1e-5).mean()
-        if self.weights["fitted"] or self.weights["detail"]:
-            fitted_error = (_fitted(shown, truth) - truth).square()
+        if self.weights["fitted"] or self.weights["detail"] or self.weights["contrast"]:
+            fitted = _fitted(shown, truth)
+            fitted_error = (fitted - truth).square()
             if self.weights["fitted"]:
                 terms["fitted"] = fitted_error.mean()
             if self.weights["detail"]:
                 terms["detail"] = (_detail(truth) * fitted_error).mean()
+            if self.weights["contrast"]:
+                terms["contrast"] = contrast_loss(fitted, truth)
         if self.weights["ssim"]:
             terms["ssim"] = structural_loss(shown.mean(1), truth.mean(1))
         if self.weights["perceptual"] and self.perceptual_loss is not None:
@@ -108,6 +123,25 @@ class EnhancementLoss(nn.Module):
             terms["likelihood"] = gaussian_likelihood(error.detach(), parts.log_error)
         self.terms = {name: float(value.detach()) for name, value in terms.items()}
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+
+
+def contrast_loss(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean over images (B, C, H, W) of (1 - k)^2, a scalar; k is the contrast with which the truth's detail comes back.
+
+    Detail is what luminance has beyond the mean of the `CONTRAST_WINDOW` pixels around, a side; k is the slope of the
+    regression of the image's detail on the truth's: noise and invented detail, which the truth does not explain, do
+    not raise it.
+    """
+    own, true = (_beyond_mean(each) for each in (image, truth))
+    slope = ((own * true).mean((1, 2, 3)) + FAINTEST) / (true.square().mean((1, 2, 3)) + FAINTEST)
+    return (1 - slope).square().mean()
+
+
+def _beyond_mean(image: Tensor) -> Tensor:
+    luminance, reach = image.mean(1, keepdim=True), CONTRAST_WINDOW // 2
+    return luminance - functional.avg_pool2d(
+        luminance, CONTRAST_WINDOW, stride=1, padding=reach, count_include_pad=False
+    )
 
 
 def structural_loss(image: Tensor, truth: Tensor) -> Tensor:
