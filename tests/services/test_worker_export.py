@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_is_named(worker: Worker, tmp_path: Path) -> Non
 
 
 def test_an_export_can_be_cancelled(worker: Worker, tmp_path: Path) -> None:
-    paths = grey_clip(tmp_path / "in", 12)
+    paths = grey_clip(tmp_path / "in", 60)
     number = worker.send("export", sources=list(map(str, paths)), folder=str(tmp_path / "out"), force=True)
     worker.until(lambda fields: fields["id"] == number and fields["phase"] == "enhancing")
     worker.send("cancel", job=number)

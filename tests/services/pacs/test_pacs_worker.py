@@ -125,12 +125,12 @@ def test_copies_are_removed_after_the_retention_of_their_rule(
     archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer
 ) -> None:
     rules = load(rules_file(tmp_path, archive))
+    keeping = rules.model_copy(update={"rules": (rules.rules[0].model_copy(update={"retention": 3600.0}),)})
     push(archive, [radiograph(1)])
-    finished(rules, enhancer)
+    finished(keeping, enhancer)
     queue = Queue(rules.folder)
     try:
-        kept = rules.rules[0].model_copy(update={"retention": 3600.0})
-        Worker(rules.model_copy(update={"rules": (kept,)}), queue).remove_copies()
+        Worker(keeping, queue).remove_copies()
         assert len(list(rules.folder.rglob("*.dcm"))) == 2
         Worker(rules, queue).remove_copies()
         assert list(rules.folder.rglob("*.dcm")) == []
