@@ -252,6 +252,17 @@ def slicer_unchecked():
     return qt.Qt.Unchecked
 
 
+def test_a_scene_that_is_closed_during_a_batch_ends_it(module, qtbot, dark):
+    for _number in range(3):
+        added(dark[None])
+    module.ui.tabs.setCurrentIndex(1)
+    module.ui.batchButton.click()
+    assert module.panel.batch.busy
+    slicer.mrmlScene.Clear(0)
+    qtbot.waitUntil(lambda: not module.panel.batch.busy, timeout=60_000)
+    assert "0 enhanced" in module.ui.batchSummary.toPlainText()
+
+
 def test_a_cancelled_batch_keeps_what_is_done(module, qtbot, dark):
     for number in range(4):
         added(dark[None], f"dark {number}")
@@ -387,9 +398,13 @@ def test_settings_persist_and_are_used(module, tmp_path):
 
 
 def test_the_log_holds_no_patient_name(module, qtbot, dark):
-    enhance(module, qtbot, added(dark[None]))
+    source = added(dark[None])
+    source.SetName("DOE^JANE chest")
+    enhance(module, qtbot, source)
+    assert "DOE^JANE chest" in module.ui.messageLabel.text
     log = module.ui.logView.toPlainText()
-    assert "Ready: LowLightEnhance" in log or "is ready" in log
+    assert "is ready" in log
+    assert "DOE" not in log
     module.ui.copyLogButton.click()
     import qt
 
