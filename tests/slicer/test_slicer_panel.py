@@ -329,6 +329,27 @@ def test_export_into_the_database_leaves_no_temporary_files(module, qtbot, serie
     assert not Path(folder).exists()
 
 
+def test_what_the_enhancer_no_longer_keeps_is_not_made_anew_unasked(module, qtbot, series, tmp_path):
+    volume, _files = series
+    enhance(module, qtbot, volume)
+    module.panel.logic.worker.stop()
+    module.ui.folderRadio.click()
+    module.ui.folderEdit.text = str(tmp_path / "derived")
+    module.ui.exportButton.click()
+    assert "no longer keeps this result" in module.message
+    assert not (tmp_path / "derived").exists()
+    # Made anew when asked for, it can be cancelled while the enhancer still starts.
+    module.ui.anewCheck.click()
+    module.ui.exportButton.click()
+    assert module.panel.export.busy
+    module.panel.export.cancel()
+    assert not module.panel.export.busy
+    assert "Cancelled" in module.message
+    assert module.panel.logic.worker.running
+    qtbot.waitUntil(lambda: module.panel.logic.worker.folder is not None, timeout=30_000)
+    assert not (tmp_path / "derived").exists()
+
+
 def test_what_was_not_loaded_from_dicom_is_not_exported(module, qtbot, dark):
     enhance(module, qtbot, added(dark[None]))
     module.ui.exportButton.click()
