@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+import slicer
 from slicer.i18n import tr as _
 
-from .Problems import Problem
+from .Problems import Problem, removed
 
 
 @dataclass
@@ -65,6 +66,10 @@ class Batch:
             return
         node = self._nodes[self._index]
         self._name, self._share = node.GetName() or "", 0.0
+        # The scene may have been closed, or the image removed, while those before it had their turn.
+        if not slicer.mrmlScene.IsNodePresent(node):
+            self._failed(removed())
+            return
         try:
             self._logic.enhanceAsync(node, self._done, self._failed, self._tell, **self._wishesFor(node))
         except Problem as problem:

@@ -67,7 +67,8 @@ class BatchPart:
         bar.value = 0 if summary.cancelled else 1000
         bar.format = _("Cancelled") if summary.cancelled else _("Done")
         self._ui.batchSummary.setPlainText(summary.text())
-        self._panel.log(summary.text())
+        # The lines that follow name images, of which some may be gone.
+        self._panel.log(summary.text().splitlines()[0])
         self._panel.enhance.inputChanged(self._ui.inputSelector.currentNode())
         self._panel.refresh()
 

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from . import Dicom
 from .Blending import alive
-from .Problems import Problem
+from .Problems import Problem, cancelled
 
 
 class Export:
@@ -36,19 +36,30 @@ class Export:
                 ).format(name=enhancement.source.GetName()),
                 _("Save it with File > Save, or load the series from the DICOM module and enhance it again."),
             )
+        if not anew and not alive(worker, enhancement):
+            # Made anew without being asked, it could differ from what is on the screen.
+            raise Problem(
+                "no-result",
+                _("The enhancer no longer keeps this result."),
+                _("Press Enhance once more, or tick “Enhance the stored files anew”; then export again."),
+            )
         self._temporary = tempfile.mkdtemp(prefix="lowlight-export-") if folder is None else None
         self._folder = Path(folder or self._temporary).absolute()
-        self._anew = anew or not alive(worker, enhancement)
+        self._anew = anew
         self._strengths, self._label = strengths, label
-        self._number = None
+        self._number, self._over = None, False
         worker.whenReady(self._ask, self._end)
 
     def cancel(self):
         """Stop; files that are already written stay."""
         if self._number is not None:
             self._worker.cancel(self._number)
+        else:
+            self._end(cancelled())
 
     def _ask(self):
+        if self._over:
+            return
         enhancement = self._enhancement
         fields = {
             "result": None if self._anew else enhancement.result,
@@ -96,6 +107,9 @@ class Export:
             raise RuntimeError(_("see Slicer's error log"))
 
     def _end(self, problem):
+        if self._over:
+            return
+        self._over = True
         self._clean()
         if problem.kind == "mismatch":
             problem = Problem(

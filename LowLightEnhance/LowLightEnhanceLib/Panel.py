@@ -1,5 +1,7 @@
 """The module's panel: joins its parts, and holds what they share."""
 
+import re
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -115,8 +117,8 @@ class Panel:
         self.tell(str(problem), "problem", install=lacking)
 
     def log(self, text):
-        """A line for the log."""
-        self.ui.logView.appendPlainText(text)
+        """A line for the log, without names of images and of the folder for exports: they may name patients."""
+        self.ui.logView.appendPlainText(_withoutNames(text, self.ui.folderEdit.text.strip()))
 
     def show(self, enhancement):
         """Make an enhancement the one that all parts act on; None: none."""
@@ -157,6 +159,17 @@ class Panel:
             self.compare.leave()
             self.show(None)
             self.tell(_("The compared image was removed from the scene."))
+
+
+def _withoutNames(text, folder):
+    scene = slicer.mrmlScene
+    names = {folder}
+    for kind in ("vtkMRMLVolumeNode", "vtkMRMLSequenceNode"):
+        for index in range(scene.GetNumberOfNodesByClass(kind)):
+            names.add(scene.GetNthNodeByClass(index, kind).GetName() or folder)
+    for name in sorted(names - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
+    return text
 
 
 def inScene(node):

@@ -79,9 +79,15 @@ class Worker:
         return any(request.overdue is not None for request in self._requests.values())
 
     def request(self, kind, fields, answered, failed, progressed=None):
-        """Send one request to the running worker and return its number; exactly one of the callbacks ends it."""
+        """Send one request to the worker and return its number; exactly one of the callbacks ends it.
+
+        The worker may have ended since it was ready: then `failed` is called, once this has returned.
+        """
         number = self._next
         self._next += 1
+        if self._process is None:
+            qt.QTimer.singleShot(0, lambda: failed(_gone()))
+            return number
         self._requests[number] = _Request(answered, failed, progressed)
         self._send({"type": kind, "id": number, **fields})
         return number
@@ -194,11 +200,7 @@ class Worker:
                 _("Press “Install…” under Settings."),
             )
         if self.folder:
-            return Problem(
-                "worker-ended",
-                _("The enhancer ended unexpectedly, perhaps for lack of memory. The scene is as it was."),
-                _("Press Enhance to start it again."),
-            )
+            return _gone()
         lines = self._errors.strip().splitlines()
         return Problem(
             "not-installed",
@@ -318,3 +320,11 @@ def _sweep():
 
 def _problemOf(message):
     return Problem(message.get("kind", "internal"), message.get("message", ""), message.get("remedy", ""))
+
+
+def _gone():
+    return Problem(
+        "worker-ended",
+        _("The enhancer ended unexpectedly, perhaps for lack of memory. The scene is as it was."),
+        _("Press Enhance to start it again."),
+    )

@@ -252,6 +252,17 @@ def slicer_unchecked():
     return qt.Qt.Unchecked
 
 
+def test_a_scene_that_is_closed_during_a_batch_ends_it(module, qtbot, dark):
+    for _number in range(3):
+        added(dark[None])
+    module.ui.tabs.setCurrentIndex(1)
+    module.ui.batchButton.click()
+    assert module.panel.batch.busy
+    slicer.mrmlScene.Clear(0)
+    qtbot.waitUntil(lambda: not module.panel.batch.busy, timeout=60_000)
+    assert "0 enhanced" in module.ui.batchSummary.toPlainText()
+
+
 def test_a_cancelled_batch_keeps_what_is_done(module, qtbot, dark):
     for number in range(4):
         added(dark[None], f"dark {number}")
@@ -316,6 +327,27 @@ def test_export_into_the_database_leaves_no_temporary_files(module, qtbot, serie
     folder, count = slicer.dicomDatabase.imported[-1]
     assert count == 3
     assert not Path(folder).exists()
+
+
+def test_what_the_enhancer_no_longer_keeps_is_not_made_anew_unasked(module, qtbot, series, tmp_path):
+    volume, _files = series
+    enhance(module, qtbot, volume)
+    module.panel.logic.worker.stop()
+    module.ui.folderRadio.click()
+    module.ui.folderEdit.text = str(tmp_path / "derived")
+    module.ui.exportButton.click()
+    assert "no longer keeps this result" in module.message
+    assert not (tmp_path / "derived").exists()
+    # Made anew when asked for, it can be cancelled while the enhancer still starts.
+    module.ui.anewCheck.click()
+    module.ui.exportButton.click()
+    assert module.panel.export.busy
+    module.panel.export.cancel()
+    assert not module.panel.export.busy
+    assert "Cancelled" in module.message
+    assert module.panel.logic.worker.running
+    qtbot.waitUntil(lambda: module.panel.logic.worker.folder is not None, timeout=30_000)
+    assert not (tmp_path / "derived").exists()
 
 
 def test_what_was_not_loaded_from_dicom_is_not_exported(module, qtbot, dark):
@@ -387,9 +419,13 @@ def test_settings_persist_and_are_used(module, tmp_path):
 
 
 def test_the_log_holds_no_patient_name(module, qtbot, dark):
-    enhance(module, qtbot, added(dark[None]))
+    source = added(dark[None])
+    source.SetName("DOE^JANE chest")
+    enhance(module, qtbot, source)
+    assert "DOE^JANE chest" in module.ui.messageLabel.text
     log = module.ui.logView.toPlainText()
-    assert "Ready: LowLightEnhance" in log or "is ready" in log
+    assert "is ready" in log
+    assert "DOE" not in log
     module.ui.copyLogButton.click()
     import qt
 

@@ -156,6 +156,16 @@ time.sleep(600)
     assert not folder.exists()
 
 
+def test_a_request_to_a_worker_that_has_just_ended_fails_in_words(logic, qtbot):
+    assert started(logic.worker, qtbot) == "ready"
+    logic.worker.stop()
+    problems = []
+    logic.worker.request("forget", {"result": "none"}, pytest.fail, problems.append)
+    assert problems == [], "not before the caller knows the number"
+    qtbot.waitUntil(lambda: len(problems) == 1)
+    assert problems[0].kind == "worker-ended"
+
+
 def test_killing_a_tree_spares_everyone_else():
     sleeps = "import time; time.sleep(600)"
     tree = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleeps!r}]); {sleeps}"
