@@ -121,6 +121,9 @@ class _DecodingProcess:
         child = self._child
         if child is not None and self._owner == os.getpid():
             child.kill()
+            # Only then is it seen to have ended, and the next file not given to it.
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=1)
 
     @staticmethod
     def _end_late(child: subprocess.Popen[bytes], late: threading.Event) -> None:

@@ -76,11 +76,15 @@ def export(job: Job, engines: Engines, shelf: Shelf) -> dict[str, Any]:
     """Do the request and return its answer."""
     wishes, name = Wishes.of(job.request), job.request.text("result")
     exporting = _Export(job, wishes)
-    if name is None:
-        enhancer = engines.get(wishes.engine, wishes.device, lambda: job.tell("loading", 0, 0))
-        exporting.anew(enhancer)
-    else:
-        exporting.kept(shelf.get(name), engines.model)
+    try:
+        if name is None:
+            enhancer = engines.get(wishes.engine, wishes.device, lambda: job.tell("loading", 0, 0))
+            exporting.anew(enhancer)
+        else:
+            exporting.kept(shelf.get(name), engines.model)
+    except StoppedError:
+        files = [str(path) for path in exporting.written]
+        raise Failure("cancelled", "Cancelled.", "", files=files) from None
     return {"type": "exported", "anew": name is None, **exporting.answer()}
 
 
@@ -245,13 +249,9 @@ class _Export:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Cancelling ends the decoding of a file, too, and the answer names what is already written."""
-        try:
-            with self.job.watch.ended_by(isolation.interrupt):
-                yield
-        except StoppedError:
-            files = [str(path) for path in self.written]
-            raise Failure("cancelled", "Cancelled.", "", files=files) from None
+        """Cancelling ends the decoding of a file, too."""
+        with self.job.watch.ended_by(isolation.interrupt):
+            yield
 
 
 def _frames(image: MedicalImage) -> NDArray[Any]:
