@@ -77,8 +77,8 @@ def test_the_network_learns_to_agree_with_held_out_answers(rated: Path, network:
     engine.run(range(60), max_epochs=1)
     told = json.loads((tmp_path / "feedback.json").read_text(encoding="utf-8"))
     assert told["after"] > told["before"] + 0.1
-    # By chance, four images that all improve are as unlikely as 1 in 16; that all but the least do, as 1 in 8.
-    assert told["p"] <= 1 / 8
+    # Four images that all improve are as unlikely as one in sixteen.
+    assert told["p"] <= 1 / 16
     assert told["simulated"] is True
     # The favourite brightness moved from 1 towards 0.7, and nothing but the tone path was trained.
     assert told["favourite_strengths"]["fundus"]["brightness"] < 0.9
