@@ -128,7 +128,7 @@ def test_what_others_find_the_pixels_by_has_its_standard_type(
     value = dataset[keyword].value
     dataset[keyword] = pydicom.DataElement(keyword, read_alike, value if read_alike == "SS" else str(value))
     dataset.save_as(tmp_path / "in.dcm")
-    assert [pydicom.dcmread(tmp_path / "in.dcm")[keyword].VR] == [read_alike]
+    assert [read_alike] == [pydicom.dcmread(tmp_path / "in.dcm")[keyword].VR]
     result = brighter(tmp_path / "in.dcm", tmp_path / "out.dcm")
     assert (result[keyword].VR, result[keyword].value) == (standard, value)
 
