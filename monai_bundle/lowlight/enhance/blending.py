@@ -21,7 +21,7 @@ class FramePrediction:
     """The network's answer for one frame, enough to blend without the network.
 
     Attributes:
-        residual: r, float32 (3, H, W), display space; of a grey frame that is kept for long (1, H, W).
+        residual: r, float32 (3, H, W), display space; of a grey frame (1, H, W).
         log_error: float32 (H, W). log_gain, log_gamma: float32 (H, W).
     """
 
@@ -31,15 +31,19 @@ class FramePrediction:
     log_gamma: NDArray[np.float32]
 
     @classmethod
-    def of_channels(cls, channels: NDArray[np.float32]) -> FramePrediction:
-        """From one frame of the network's output (9, H, W): see `lowlight.model.network.Prediction`."""
-        return cls(channels[3:6], channels[6], channels[7], channels[8])
+    def of_channels(cls, channels: NDArray[np.float32], grey: bool) -> FramePrediction:
+        """From one frame of the network's output (9, H, W): see `lowlight.model.network.Prediction`.
+
+        Of a grey frame the three channels of an image are equal, and one is taken.
+        """
+        return cls(channels[3 : 4 if grey else 6], channels[6], channels[7], channels[8])
 
     @classmethod
     def of_unchanged(cls, height: int, width: int) -> FramePrediction:
         """For a frame that the network has not seen: nothing is changed, and of the error nothing is known (NaN)."""
         nothing = np.zeros((height, width), np.float32)
-        return cls(np.zeros((3, height, width), np.float32), np.full_like(nothing, np.nan), nothing, nothing)
+        residual = np.broadcast_to(nothing, (3, height, width))
+        return cls(residual, np.full_like(nothing, np.nan), nothing, nothing)
 
     def kept(self, grey: bool) -> FramePrediction:
         """The same without the memory that nobody needs any more: of grey, 16 bytes a pixel instead of 36."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lowlight.bundle import bundle_root
 from lowlight.enhance.judging import Subject, judge_beforehand
 from lowlight.enhance.loading import load
-from lowlight.enhance.pixels import check_image, resolve_range, to_display
+from lowlight.enhance.pixels import check_image, resolve_range, to_channels
 from lowlight.enhance.result import FramePrediction, Result
 from lowlight.enhance.settings import Settings
 from lowlight.enhance.tiling import Progress
@@ -211,8 +211,8 @@ def choose_strengths(
 
 
 def frames_to_display(image: NDArray[Any], value_range: tuple[float, float], frames: bool) -> NDArray[np.float32]:
-    """The network's input for an image or its frames: float32 (frames, 3, H, W), black 0 and white 1."""
-    return np.stack([to_display(frame, value_range) for frame in (image if frames else image[None])])
+    """The network's input for an image or its frames: float32 (frames, C, H, W), black 0, white 1; of grey C is 1."""
+    return np.stack([to_channels(frame, value_range) for frame in (image if frames else image[None])])
 
 
 def unchanged_frames(image: NDArray[Any], frames: bool) -> list[FramePrediction]:

@@ -40,7 +40,7 @@ class Engine(Protocol):
     device: str
 
     def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The one tone of frames (F, 3, H, W) that belong together, in this engine's own form: for `predict`."""
+        """The one tone of frames (F, C, H, W) that belong together, in this engine's own form: for `predict`."""
 
     def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
         """The shape that a tone for frames of this size has in this engine's form."""
@@ -48,7 +48,9 @@ class Engine(Protocol):
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
     ) -> list[FramePrediction]:
-        """What the network makes of frames (F, 3, H, W) that belong together, black 0 and white 1: one tone for all.
+        """What the network makes of frames (F, C, H, W) that belong together, black 0 and white 1: one tone for all.
+
+        C is 3, or 1 of grey frames.
 
         `watch` hears of every frame, or of every tile of a single one. `tone`: one that `decide_tone` decided for
         frames of the same size, instead of one for these.

@@ -101,7 +101,8 @@ class OnnxEngine:
         height, width = display.shape[-2:]
         count = len(display)
         if tone is None and count == 1 and self.tiling.keeps_whole(height, width):
-            predictions = [FramePrediction.of_channels(self._enhance({"image": display}, watch))]
+            channels = self._enhance({"image": _coloured(display)}, watch)
+            predictions = [FramePrediction.of_channels(channels, grey=display.shape[1] == 1)]
             watch.tell("enhancing", 1, 1)
             return predictions
         maps, colours = self._decide_together(display, watch)
@@ -135,7 +136,7 @@ class OnnxEngine:
         if holds_memory and not self.tiling.keeps_whole(*frame.shape[-2:]):
             # What the whole frame took must be given back before its tiles take theirs.
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        inputs = {"image": frame, "tone_only": np.array(True)}
+        inputs = {"image": _coloured(frame), "tone_only": np.array(True)}
         maps, colour = self._run(["decided_maps", "decided_colour"], inputs, options, watch)
         return maps, colour
 
@@ -150,12 +151,15 @@ class OnnxEngine:
         def enhance(seen: Area) -> NDArray[np.float32]:
             parts = {"image": frame, "maps": maps}
             cut = {name: np.ascontiguousarray(array[..., seen[0], seen[1]]) for name, array in parts.items()}
-            return self._enhance({**cut, "colour": colour}, watch)
+            channels = self._enhance({"image": _coloured(cut["image"]), "maps": cut["maps"], "colour": colour}, watch)
+            prediction = FramePrediction.of_channels(channels, grey)
+            return np.concatenate([prediction.residual, prediction.log_error[None]])
 
-        (pred, *_) = self.session.get_outputs()
-        out = np.empty((pred.shape[1], *frame.shape[-2:]), np.float32)
+        grey = frame.shape[1] == 1
+        out = np.empty((2 if grey else 4, *frame.shape[-2:]), np.float32)
         self.tiling.fill(out, self.stride, enhance, watch.parts("enhancing") if tell else None)
-        return FramePrediction.of_channels(out)
+        # Frames that share a tone share its maps in memory, too.
+        return FramePrediction(out[:-1], out[-1], maps[0, 0], maps[0, 1])
 
     def _enhance(self, inputs: dict[str, NDArray[Any]], watch: Watch) -> NDArray[np.float32]:
         """The channels (9, H, W) of one frame."""
@@ -174,6 +178,11 @@ class OnnxEngine:
                 if any(words in str(error) for words in NO_MEMORY):
                     raise MemoryError from error
                 raise
+
+
+def _coloured(display: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Frames (F, 1 or 3, H, W) with three channels."""
+    return np.repeat(display, 3, axis=1) if display.shape[1] == 1 else display
 
 
 def _run_options() -> Any:

@@ -60,14 +60,8 @@ def resolve_range(image: NDArray[Any], value_range: tuple[float, float] | None) 
     return 0.0, 1.0
 
 
-def to_display(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
-    """Scale one frame (H, W[, 3]) so that black is 0 and white 1: float32 (3, H, W), grey in three equal channels."""
-    scaled = to_channels(frame, value_range)
-    return np.repeat(scaled, 3, axis=0) if len(scaled) == 1 else scaled
-
-
 def to_channels(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
-    """The same with a single channel for grey: float32 (1, H, W) or (3, H, W)."""
+    """Scale one frame (H, W) or (H, W, 3) so that black is 0 and white 1: float32 (1, H, W) or (3, H, W)."""
     black, white = value_range
     # Differences are taken in double: 32-bit integers have more digits than float32.
     double = frame.astype(np.float64)

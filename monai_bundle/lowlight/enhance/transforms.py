@@ -67,7 +67,8 @@ class ReadDisplayd(MapTransform):
         for key in self.key_iterator(item):
             source = read(item[key])
             item[self.source_key] = source
-            item[key] = torch.from_numpy(frames_to_display(source.pixels, source.value_range, source.frames))
+            display = frames_to_display(source.pixels, source.value_range, source.frames)
+            item[key] = torch.from_numpy(display).expand(-1, 3, -1, -1)
         return item
 
 
@@ -122,7 +123,7 @@ class BlendAndWrited(MapTransform):
                 brightness=chosen["brightness"],
                 denoise=chosen["denoise"],
                 frames=source.frames,
-                predictions=split_frames(item[key]),
+                predictions=split_frames(item[key], grey=source.pixels.ndim == (3 if source.frames else 2)),
                 derivation=self.model.derivation(chosen["brightness"], chosen["denoise"]),
             )
             item[key] = str(write(source, result.image, target, derivation=result.derivation))

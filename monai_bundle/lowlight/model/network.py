@@ -169,11 +169,10 @@ class TonePath(nn.Module):
 
         The last two tell noise from structure, and with it how much light there was.
         """
-        grid = (self.size, self.size)
+        # One channel at a time: of a large frame, each that is held beside the others counts.
         luminance = y.mean(1, keepdim=True)
-        change = functional.pad((luminance[..., 1:] - luminance[..., :-1]).abs(), (0, 1))
-        moments = area_resize(torch.cat([y, luminance * luminance, change], dim=1), grid)
-        mean, square, change = moments[:, :3], moments[:, 3:4], moments[:, 4:]
+        mean, square = self._means(y), self._means(luminance * luminance)
+        change = self._means(functional.pad((luminance[..., 1:] - luminance[..., :-1]).abs(), (0, 1)))
         level = mean.mean(1, keepdim=True)
         contrast = (square - level * level).clamp(min=0)
         # Square roots and logarithms open up the dark end, where everything happens; the offsets keep gradients finite.
@@ -186,6 +185,9 @@ class TonePath(nn.Module):
             ],
             dim=1,
         )
+
+    def _means(self, values: Tensor) -> Tensor:
+        return area_resize(values, (self.size, self.size))
 
 
 def local_median(x: Tensor) -> Tensor:

@@ -97,9 +97,9 @@ class FrameStatistics(nn.Module):
 
     @torch.no_grad()
     def measure(self, y: Tensor) -> Tensor:
-        """Raw statistics (B, `count`), float32, of frames (B, 3, H, W), black 0 and white 1, of any size."""
+        """Raw statistics (B, `count`), float32, of frames (B, 3, H, W) of any size with values in [0, 1]."""
         with torch.autocast(y.device.type, enabled=False):
-            y = y.float().clamp(0, 1)
+            y = y.float()
             return torch.cat([self._blocks(y), self._brightness(y), self._extremes(y)], dim=1)
 
     @torch.no_grad()
@@ -164,16 +164,21 @@ class FrameStatistics(nn.Module):
 
     def _extremes(self, y: Tensor) -> Tensor:
         """Darkest and brightest places of each channel, single pixels left out: they may be impulses."""
-        y = _at_least(y, POOL + 2)
-        found = []
-        for image in (y, 1 - y):
-            # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
-            lines = torch.minimum(torch.minimum(image[..., :-2], image[..., 1:-1]), image[..., 2:])
-            eroded = torch.minimum(torch.minimum(lines[..., :-2, :], lines[..., 1:-1, :]), lines[..., 2:, :])
-            places = functional.max_pool2d(eroded, POOL)
-            found.append(_at_shares(places.flatten(2).sort(dim=-1, descending=True).values, EXTREMES))
-        bright, dark = found[0], 1 - found[1]
+        # Channel by channel: of a large frame, every copy counts.
+        channels = [y[:, channel : channel + 1] for channel in range(3)]
+        bright = torch.cat([self._largest(channel) for channel in channels], dim=1)
+        dark = 1 - torch.cat([self._largest(1 - channel) for channel in channels], dim=1)
         return torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1).flatten(1)
+
+    @staticmethod
+    def _largest(image: Tensor) -> Tensor:
+        """Values at the shares `EXTREMES` of the places of (B, 1, H, W), from bright to dark: (B, 1, shares)."""
+        image = _at_least(image, POOL + 2)
+        # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
+        lines = torch.minimum(torch.minimum(image[..., :-2], image[..., 1:-1]), image[..., 2:])
+        eroded = torch.minimum(torch.minimum(lines[..., :-2, :], lines[..., 1:-1, :]), lines[..., 2:, :])
+        places = functional.max_pool2d(eroded, POOL)
+        return _at_shares(places.flatten(2).sort(dim=-1, descending=True).values, EXTREMES)
 
     def _brightness(self, y: Tensor) -> Tensor:
         means = area_resize(y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
