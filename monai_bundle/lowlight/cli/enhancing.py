@@ -19,12 +19,14 @@ from lowlight.cli.options import (
     Inputs,
     Json,
     LimitWishes,
+    MaxMemory,
     Modality,
     NamedAsInputs,
     Output,
     ValueRange,
     Window,
     dicom_reading,
+    memory_of,
     strength,
 )
 from lowlight.cli.text import described
@@ -84,6 +86,7 @@ def enhance(
     ] = False,
     named_as_inputs: NamedAsInputs = False,
     limits: LimitWishes = None,
+    max_memory: MaxMemory = None,
     device: Device = "auto",
     as_json: Json = False,
     debug: Debug = False,
@@ -115,7 +118,7 @@ def enhance(
         def prepare() -> Work:
             from lowlight import Enhancer
 
-            enhancer = Enhancer(device=device)
+            enhancer = Enhancer(device=device, max_memory=memory_of(max_memory))
             for kind in enhancer.outdated:
                 report.note(f"settings for {kind} were found with other weights and do not count: calibrate again")
 

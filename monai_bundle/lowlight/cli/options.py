@@ -106,6 +106,36 @@ class Compression(StrEnum):
     RLE = "rle"
 
 
+def _memory(text: str | None) -> str | None:
+    memory_of(text)
+    return text
+
+
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        callback=_memory,
+        help="How much memory the enhancement itself may take: 1GB, 800MB. Less makes smaller tiles and takes longer.",
+    ),
+]
+
+
+def memory_of(text: str | None) -> int | None:
+    """Bytes that an option names.
+
+    Raises:
+        typer.BadParameter: no such number.
+    """
+    from lowlight.imaging.limits import whole_number
+
+    try:
+        return None if text is None else whole_number(text, text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def dicom_reading(window: int, any_modality: bool, limits: list[str] | None) -> DicomReading:
     """What the options say about reading DICOM.
 

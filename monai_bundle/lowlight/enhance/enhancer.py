@@ -31,6 +31,8 @@ class Enhancer:
         engine: "onnx" (ONNX Runtime, on the processor), "torch", or "auto": on a processor ONNX Runtime, if the bundle
             has a model.onnx of its weights, else torch. Their results differ by less than 1e-4 of the range.
         frugal: run in as little memory as possible, in small tiles, which takes about twice the time.
+        max_memory: bytes that a process which does nothing else may take, on a processor: tiles are as small as it asks
+            for, and images that are too large even so are refused. None: no matter.
         settings: the user's, whose default strengths lie over those of the bundle; None: those that are kept for this
             user (`lowlight.enhance.settings`), if there are any.
 
@@ -58,9 +60,10 @@ class Enhancer:
         engine: str = "auto",
         frugal: bool = False,
         settings: Settings | None = None,
+        max_memory: int | None = None,
     ) -> None:
         settings = Settings.read() if settings is None else settings
-        loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device, frugal)
+        loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device, frugal, max_memory)
         self.engine, self.model = loaded.engine, loaded.model
         self.strengths, self.outdated = settings.over(loaded.strengths, self.model.weights_sha256)
 
@@ -123,6 +126,8 @@ class Enhancer:
             raise InputError("valid", f"its shape is {valid.shape}", "it must be the image's, without channels")
         if tone is not None:
             self._check_tone(tone, image.shape[1:3] if frames else image.shape[:2])
+        height, width, channels = (*image.shape[1:], 1)[:3] if frames else (*image.shape, 1)[:3]
+        self.engine.check_size((len(image) if frames else 1, channels, height, width))
         subject = Subject(image, black_white, frames, valid, tables)
         judged = judge_beforehand(subject, brightness, denoise, force, watch)
         undamaged = judged is not None and judged.undamaged

@@ -45,6 +45,13 @@ class Engine(Protocol):
     def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
         """The shape that a tone for frames of this size has in this engine's form."""
 
+    def check_size(self, shape: tuple[int, int, int, int]) -> None:
+        """Whether frames of this shape (F, C, H, W) can be done at all, before anything is made of them.
+
+        Raises:
+            InputError: they need more memory than the engine may take.
+        """
+
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
     ) -> list[FramePrediction]:
@@ -70,25 +77,33 @@ class Loaded:
     model: ModelIdentity
 
 
-def load(root: Path, engine: str, device: str, frugal: bool = False) -> Loaded:
-    """Open a bundle with an engine: "onnx", "torch", or "auto"; `frugal`: to run in as little memory as possible.
+def load(root: Path, engine: str, device: str, frugal: bool = False, max_memory: int | None = None) -> Loaded:
+    """Open a bundle with an engine: "onnx", "torch", or "auto"; `frugal`: to run in as little memory as possible;
+    `max_memory`: in so many bytes, for which ONNX Runtime is taken.
 
     "auto" takes torch where it has a GPU, or where another device than the processor is asked for; else ONNX Runtime,
     if it can run what the bundle's inference.yaml, weights and model.onnx define together; else torch.
 
     Raises:
         ValueError: no such engine.
-        BundleError: something is missing, damaged, or does not belong together; the engine has no such device.
+        BundleError: something is missing, damaged, or does not belong together; the engine has no such device, or its
+            memory cannot be bounded.
         DependencyError: the package that the engine needs is not installed.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     definition = Definition.of(root)
-    opened, model = _open(definition, engine, device, frugal)
+    opened, model = _open(definition, engine, device, frugal, max_memory)
     return Loaded(opened, definition.made("strengths")["strengths"], model)
 
 
-def _open(definition: Definition, engine: str, device: str, frugal: bool) -> tuple[Engine, ModelIdentity]:
+def _open(
+    definition: Definition, engine: str, device: str, frugal: bool, max_memory: int | None
+) -> tuple[Engine, ModelIdentity]:
+    if max_memory is not None:
+        if engine == "torch" or device not in ON_PROCESSOR:
+            raise BundleError('memory can be bounded with the engine "onnx" on the processor only')
+        return OnnxEngine.open(definition, frugal, max_memory)
     if engine == "onnx" and device not in ON_PROCESSOR:
         raise BundleError(f'engine "onnx" runs on the processor, not on "{device}"; use the engine "torch" for that')
     if engine == "torch" or (engine == "auto" and not _for_processor(device)):

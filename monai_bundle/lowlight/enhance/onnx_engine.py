@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from lowlight.enhance.definition import Definition, network_signature
 from lowlight.enhance.identity import ModelIdentity
+from lowlight.enhance.pixels import ARRAY
 from lowlight.enhance.result import FramePrediction
 from lowlight.enhance.tiling import Area, Tiling
 from lowlight.enhance.watching import Watch
-from lowlight.errors import BundleError, DependencyError
+from lowlight.errors import BundleError, DependencyError, InputError
 
 MODEL_FILE = Path("models/model.onnx")
 """Below the bundle's folder."""
@@ -36,6 +37,13 @@ WEIGHTS_KEY, NETWORK_KEY, STRIDE_KEY = "weights_sha256", "network_def", "stride"
 
 NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 """What ONNX Runtime says, on Linux, Windows and for its own pool, when there is not enough."""
+
+IN_ANY_CASE = 170_000_000
+"""Bytes that a process has that has loaded the network and an image, the image not counted."""
+
+TONE_PATH, DENOISE_PATH = 72, 430
+"""Bytes for each pixel of a frame while its tone is decided, and of a tile while the network sees it, both at the most
+and as measured: benchmarks/memory.py."""
 
 INFERER = "lowlight.enhance.inferer.DualPathInferer"
 """The inferer whose tiles this engine can do as well."""
@@ -48,19 +56,23 @@ class OnnxEngine:
 
     Args:
         session: of ONNX Runtime. tiling: how large frames are done. stride: of the network.
+        max_memory: bytes that the process may take: tiles are as small as it asks for, and frames that are too large
+            even so are refused; None: no matter.
     """
 
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, session: Any, tiling: Tiling, stride: int) -> None:
-        self.session, self.tiling, self.stride = session, tiling, stride
+    def __init__(self, session: Any, tiling: Tiling, stride: int, max_memory: int | None = None) -> None:
+        self.session, self.tiling, self.stride, self.max_memory = session, tiling, stride, max_memory
 
     @classmethod
-    def open(cls, definition: Definition, frugal: bool = False) -> tuple[OnnxEngine, ModelIdentity]:
+    def open(
+        cls, definition: Definition, frugal: bool = False, max_memory: int | None = None
+    ) -> tuple[OnnxEngine, ModelIdentity]:
         """The exported network of a bundle, and which weights it was exported from.
 
-        `frugal`: in small tiles, and without holding on to memory between its layers.
+        `frugal`: in small tiles, and without holding on to memory between its layers. `max_memory`: see `OnnxEngine`.
 
         Raises:
             DependencyError: ONNX Runtime is not installed.
@@ -83,7 +95,7 @@ class OnnxEngine:
         if any(described.get(key) != value for key, value in expected.items()):
             raise BundleError(f"{file}: was exported from other weights; write it again with configs/export.yaml")
         tiling = Tiling(**{name: value for name, value in inferer.items() if name != "_target_"})
-        return cls(session, tiling.frugal if frugal else tiling, int(described[STRIDE_KEY])), identity
+        return cls(session, tiling.frugal if frugal else tiling, int(described[STRIDE_KEY]), max_memory), identity
 
     def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine`: the tone maps (1, 2, H, W)."""
@@ -93,6 +105,32 @@ class OnnxEngine:
         """See `Engine`."""
         return (1, 2, height, width)
 
+    def check_size(self, shape: tuple[int, int, int, int]) -> None:
+        """See `Engine`."""
+        self._tiling_for(shape)
+
+    def _tiling_for(self, shape: tuple[int, ...]) -> Tiling:
+        """Tiles that keep within `max_memory`.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.max_memory is None:
+            return self.tiling
+        count, channels, height, width = shape
+        pixels = height * width
+        # The frames in display space, and what was read to make them.
+        held = IN_ANY_CASE + pixels * count * channels * 6
+        predictions = pixels * 4 * (2 + count * (channels + 1))
+        frugal = self.tiling.frugal
+        tile = min(pixels, (frugal.tile + 2 * frugal.halo) ** 2) * DENOISE_PATH
+        least = held + max(pixels * TONE_PATH, predictions + tile)
+        if least > self.max_memory:
+            raise InputError(
+                ARRAY, f"it needs {least / 1e9:.1f} GB of memory", f"allow more than {self.max_memory / 1e9:.1f} GB"
+            )
+        return self.tiling.fitting((self.max_memory - held - predictions) // DENOISE_PATH)
+
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
     ) -> list[FramePrediction]:
@@ -100,7 +138,8 @@ class OnnxEngine:
         watch = watch or Watch()
         height, width = display.shape[-2:]
         count = len(display)
-        if tone is None and count == 1 and self.tiling.keeps_whole(height, width):
+        tiling = self._tiling_for(display.shape)
+        if tone is None and count == 1 and tiling.keeps_whole(height, width):
             channels = self._enhance({"image": _coloured(display)}, watch)
             predictions = [FramePrediction.of_channels(channels, grey=display.shape[1] == 1)]
             watch.tell("enhancing", 1, 1)
@@ -110,7 +149,7 @@ class OnnxEngine:
             maps = tone
         predictions = []
         for done, (frame, colour) in enumerate(zip(display, colours, strict=True), 1):
-            predictions.append(self._apply(frame[None], maps, colour, watch, tell=count == 1))
+            predictions.append(self._apply(frame[None], maps, colour, tiling, watch, tell=count == 1))
             if count > 1:
                 watch.tell("enhancing", done, count)
         return predictions
@@ -145,6 +184,7 @@ class OnnxEngine:
         frame: NDArray[np.float32],
         maps: NDArray[np.float32],
         colour: NDArray[np.bool_],
+        tiling: Tiling,
         watch: Watch,
         tell: bool,
     ) -> FramePrediction:
@@ -157,7 +197,7 @@ class OnnxEngine:
 
         grey = frame.shape[1] == 1
         out = np.empty((2 if grey else 4, *frame.shape[-2:]), np.float32)
-        self.tiling.fill(out, self.stride, enhance, watch.parts("enhancing") if tell else None)
+        tiling.fill(out, self.stride, enhance, watch.parts("enhancing") if tell else None)
         # Frames that share a tone share its maps in memory, too.
         return FramePrediction(out[:-1], out[-1], maps[0, 0], maps[0, 1])
 

@@ -63,14 +63,16 @@ def resolve_range(image: NDArray[Any], value_range: tuple[float, float] | None) 
 def to_channels(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
     """Scale one frame (H, W) or (H, W, 3) so that black is 0 and white 1: float32 (1, H, W) or (3, H, W)."""
     black, white = value_range
-    # Differences are taken in double: 32-bit integers have more digits than float32.
-    double = frame.astype(np.float64)
-    double -= black
-    double /= white - black
-    scaled = double.astype(np.float32)
-    if scaled.ndim == 2:
-        return scaled[None]
-    return np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
+    channels = frame[None] if frame.ndim == 2 else np.moveaxis(frame, -1, 0)
+    scaled = np.empty(channels.shape, np.float32)
+    # Differences are taken in double: 32-bit integers have more digits than float32. One channel at a time: twice the
+    # bytes of three would be more than anything else holds of a large image.
+    for target, channel in zip(scaled, channels, strict=True):
+        double = channel.astype(np.float64)
+        double -= black
+        double /= white - black
+        target[...] = double
+    return scaled
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,11 @@ class Tiling:
     def frugal(self) -> Tiling:
         """The same in tiles as small as is sensible: with halo and overlap they cost about twice the time."""
         return replace(self, tile=min(self.tile, 2 * self.halo))
+
+    def fitting(self, pixels: int) -> Tiling:
+        """The same in tiles of which the network sees at most so many pixels at a time; at the least `frugal` ones."""
+        side = math.isqrt(max(pixels, 0)) - 2 * self.halo
+        return replace(self, tile=max(self.frugal.tile, min(self.tile, side - side % self.halo)))
 
     def keeps_whole(self, height: int, width: int) -> bool:
         """Whether a frame of this size is done in one part."""

@@ -71,6 +71,9 @@ class TorchEngine:
         controls = self.network.tone.controls
         return (1, 2, controls, controls)
 
+    def check_size(self, shape: tuple[int, int, int, int]) -> None:
+        """See `Engine`: nothing is too large beforehand."""
+
     @torch.inference_mode()
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None

@@ -71,11 +71,16 @@ class Limits:
             name, equals, text = wish.partition("=")
             if not equals or name not in known:
                 raise ValueError(f"{wish} is no limit; state one as NAME=NUMBER, where NAME is {', '.join(known)}")
-            changed[name] = _number(wish, text)
+            changed[name] = whole_number(wish, text)
         return replace(self, **changed)
 
 
-def _number(wish: str, text: str) -> int:
+def whole_number(wish: str, text: str) -> int:
+    """A number as a user states it (``8GB``, ``500M``, ``1000``); `wish` is what the user wrote, for the message.
+
+    Raises:
+        ValueError: not a number of at least 1.
+    """
     digits = text.rstrip("kKMGiB")
     try:
         number = float(digits) * _UNITS[text[len(digits) :]]

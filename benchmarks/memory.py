@@ -1,0 +1,61 @@
+"""Most memory of `lowlight enhance` as a process, for images of several sizes, without a bound and with some.
+
+    python benchmarks/memory.py [--bound 1GB] ...
+
+Ends with 1 where a process took more than it was allowed. Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from enhance_time import dark_picture
+
+from lowlight.imaging import write_png
+from lowlight.imaging.limits import whole_number
+
+SIZES = ((1024, 1024), (2048, 2048), (3328, 4096))
+
+
+def peak(image: Path, out: Path, bound: str | None) -> tuple[float, int, bool]:
+    """Seconds of a process, the most bytes it held, and whether there is a result."""
+    command = [sys.executable, "-m", "lowlight", "enhance", str(image), "-o", str(out)]
+    started = time.monotonic()
+    child = subprocess.Popen(command + (["--max-memory", bound] if bound else []), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return time.monotonic() - started, usage.ru_maxrss * 1024, child.returncode == 0
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bound", action="append", default=None)
+    bounds = [None, *(parser.parse_args().bound or ["1.2GB", "800MB", "400MB"])]
+    missed = False
+    print(f"{'image':>22} {'--max-memory':>12} {'most GB':>8} {'seconds':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        for height, width in SIZES:
+            for kind in ("grey, 16 bits", "colour"):
+                dark = dark_picture(height, width, colour=kind == "colour")
+                image = Path(folder) / f"{height} {kind}.png"
+                write_png(dark if kind == "colour" else dark.astype(np.uint16) * 257, image)
+                for bound in bounds:
+                    seconds, most, done = peak(image, Path(folder) / "out", bound)
+                    over = bound is not None and most > whole_number(bound, bound)
+                    missed |= over
+                    told = ("" if done else "refused") + (" over" if over else "")
+                    name = f"{width} x {height} {kind[:6]}"
+                    print(f"{name:>22} {bound or 'none':>12} {most / 1e9:8.2f} {seconds:8.1f} {told}", flush=True)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
