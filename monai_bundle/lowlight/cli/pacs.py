@@ -13,6 +13,7 @@ import typer
 
 from lowlight.cli.guarding import guarded
 from lowlight.cli.options import FLAG, Debug
+from lowlight.cli.signals import interruption
 from lowlight.cli.text import counted, printable
 from lowlight.errors import DependencyError, InputError
 
@@ -70,6 +71,8 @@ def run(
         worker = Worker(the_rules, queue, once=once)
         if the_rules.health is not None:
             stack.callback(HealthServer(the_rules.health, queue, worker.progress).stop)
+        # One that came while libraries were loading, and was swallowed by them.
+        interruption.check()
         try:
             worker.run()
         finally:
@@ -84,14 +87,18 @@ def run(
 @pacs.command()
 @guarded
 def check(*, rules: RulesFile, debug: Debug = False) -> None:
-    """Check the rules, and whether the secrets that they name can be read; nothing is started."""
+    """Check the rules, and whether the secrets and certificates that they name can be used; nothing is started."""
     the_rules = _loaded(rules)
+    from lowlight.services.pacs.dimse import tls_client
     from lowlight.services.pacs.rules import WebRule
 
     for part in (*the_rules.sources, *the_rules.destinations):
         if isinstance(part, WebRule):
             part.password()
             part.token()
+            part.check_certificates()
+        elif part.tls is not None:
+            tls_client(part.tls)
     dry = "a dry run, " if the_rules.dry_run else ""
     parts = (counted(len(the_rules.sources), "source"), counted(len(the_rules.rules), "rule"))
     print(f"{printable(rules)}: {dry}{', '.join(parts)}, {counted(len(the_rules.destinations), 'destination')}")

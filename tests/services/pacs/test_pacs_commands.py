@@ -63,6 +63,7 @@ def changed_rules(folder: Path, *place: str | int, value: Any) -> Path:
         (("sources", 0, "url"), "http://pacs.hospital/", "would send a secret unencrypted; use https://"),
         (("sources", 0, "password"), "mine", "does not know password; allowed: "),
         (("timing", "attempts"), 0, "timing.attempts: 0: input should be greater than or equal to 1"),
+        (("device",), "gpu", "device: is no device; allowed: auto, cpu, cuda"),
         (("limits",), ["colour=3"], "colour=3 is no limit"),
     ],
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import orthanc
-import pytest
 from dicom_files import shipped
 from pacs_runs import (
     assert_one_result_each,
@@ -31,18 +29,6 @@ from lowlight.imaging import read
 from lowlight.services.pacs.queue import Queue, Seen, State
 from lowlight.services.pacs.rules import load
 from lowlight.services.pacs.worker import Worker
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[orthanc.Orthanc]:
-    with orthanc.running(tmp_path_factory.mktemp("orthanc")) as archive:
-        yield archive
-
-
-@pytest.fixture
-def archive(running: orthanc.Orthanc) -> orthanc.Orthanc:
-    running.forget()
-    return running
 
 
 def test_dark_images_get_one_derived_instance_each_that_reads_back_equal(

@@ -1,0 +1,133 @@
+"""Mistakes of whoever sets it up: each is told in words of its own, and costs no image a place in quarantine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orthanc
+import pytest
+import yaml
+from pacs_runs import by_state, finished, push, radiograph, rules_file, until, working
+
+from lowlight import Enhancer
+from lowlight.cli.app import run
+from lowlight.services.pacs.queue import Queue, State
+from lowlight.services.pacs.rules import load
+from lowlight.services.pacs.worker import Worker
+
+NOBODY = orthanc.Orthanc(9, 9, "secret")
+
+
+def part_changed(path: Path, part: str, **changed: Any) -> Path:
+    """Rules whose first source or destination is another in some keys."""
+    content = yaml.safe_load(path.read_text())
+    content[part][0].update(changed)
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"url": "{root}/dicomweb"}, "archive (127.0.0.1) answers 404 (no STOW-RS there): is its url right?"),
+        ({"password_file": "{folder}/none"}, "{folder}/none: cannot be read (No such file or directory); a secret is"),
+        (
+            {"ca_file": "{folder}/none"},
+            "{folder}/none: cannot be read (No such file or directory); it is needed for TLS",
+        ),
+        (
+            {"kind": "cstore", "host": "no-such-host.invalid", "port": 104, "title": "ARCHIVE"},
+            "archive cannot be reached (",
+        ),
+        (
+            {"kind": "cstore", "host": "127.0.0.1", "port": "{dicom}", "title": "MOON", "calling": "TEST"},
+            "archive refuses the association: do its settings know our title and address?",
+        ),
+    ],
+)
+def test_a_destination_that_is_set_up_wrongly_is_told_and_waited_for(
+    changed: dict[str, Any], told: str, archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer
+) -> None:
+    known = {"root": archive.root, "folder": tmp_path, "dicom": archive.dicom}
+    values = {key: value.format(**known) if isinstance(value, str) else value for key, value in changed.items()}
+    path = rules_file(tmp_path, archive)
+    right = path.read_text()
+    if values.get("kind") == "cstore":
+        content = yaml.safe_load(right)
+        content["destinations"] = [{"name": "archive", **values, "port": int(values["port"])}]
+        path.write_text(yaml.safe_dump(content))
+    else:
+        part_changed(path, "destinations", **values)
+    push(archive, [radiograph(1), radiograph(2)])
+    with working(path, enhancer) as worker:
+        # Oftener than an image may be refused: what is wrong with the rules is no fault of an image.
+        until(lambda: min((row.delays for row in worker.queue.rows(State.ENHANCED)), default=0) > 3)
+        assert worker.progress.faults["archive"].startswith(told.format(**known))
+    path.write_text(right)
+    queue = Queue(load(path).folder)
+    queue.retry(None)
+    queue.close()
+    assert by_state(finished(path, enhancer))["verified"] == 2
+
+
+def test_a_device_that_is_not_there_is_told_until_there_is_one(
+    archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer
+) -> None:
+    rules = load(rules_file(tmp_path, archive, device="cuda:99"))
+    push(archive, [radiograph(1)])
+    queue = Queue(rules.folder)
+    try:
+        worker = Worker(
+            rules.model_copy(update={"timing": rules.timing.model_copy(update={"retry": 600.0})}), queue, True
+        )
+        worker.run()
+        (row,) = queue.rows(*State)
+        assert (row.state, row.attempts) == (State.SEEN, 0)
+        assert row.reason.startswith('device "cuda:99" is not available here')
+        # As long as it waits it stands in health, also while there is nothing to try.
+        assert worker.progress.faults == {"enhance loop": row.reason}
+        queue.retry(None)
+    finally:
+        queue.close()
+    assert by_state(finished(rules, enhancer))["verified"] == 1
+
+
+def test_a_password_may_come_from_an_editor_of_windows(
+    archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer
+) -> None:
+    path = rules_file(tmp_path, archive)
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbf" + archive.password.encode() + b"\r\n")
+    push(archive, [radiograph(1)])
+    assert by_state(finished(path, enhancer))["verified"] == 1
+
+
+@pytest.mark.parametrize("key", ["ca_file", "client_certificate"])
+def test_certificates_that_cannot_be_used_are_told_by_check(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = part_changed(rules_file(tmp_path, NOBODY), "sources", **{key: "certificate.pem"})
+    assert run(["pacs", "check", str(path)]) == 1
+    assert f"{tmp_path}/certificate.pem: cannot be read (No such file or directory)" in capsys.readouterr().err
+    (tmp_path / "certificate.pem").write_text("no certificate\n")
+    assert run(["pacs", "check", str(path)]) == 1
+    expected = "holds no certificates" if key == "ca_file" else "cannot be used for TLS"
+    assert expected in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules_file(tmp_path, NOBODY)
+    path.write_text(path.read_text().replace("folder: state", "folder: password/state"))
+    assert run(["pacs", "run", str(path), "--once"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    told = "cannot be used as the worker's folder (Not a directory); does it belong to this user, is its disk full"
+    assert line.startswith(f"lowlight: {tmp_path}/password/state: {told}")
+
+
+def test_a_key_that_stands_twice_is_refused_since_only_one_would_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = rules_file(tmp_path, NOBODY)
+    path.write_text(path.read_text() + "rules: [{name: other, destination: archive}]\n")
+    assert run(["pacs", "check", str(path)]) == 1
+    assert "has the key rules twice in line " in capsys.readouterr().err
