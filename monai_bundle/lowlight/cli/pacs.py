@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -92,13 +94,22 @@ def check(*, rules: RulesFile, debug: Debug = False) -> None:
     from lowlight.services.pacs.dimse import tls_client
     from lowlight.services.pacs.rules import WebRule
 
+    secrets: list[Path | None] = []
     for part in (*the_rules.sources, *the_rules.destinations):
         if isinstance(part, WebRule):
             part.password()
             part.token()
             part.check_certificates()
+            secrets += [part.password_file, part.token_file, part.client_key]
         elif part.tls is not None:
             tls_client(part.tls)
+            secrets.append(part.tls.key)
+    for file in dict.fromkeys(secrets):
+        if file is not None and os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
+            print(
+                f"{printable(file)}: every user of this machine may read this secret; chmod o= takes that away",
+                file=sys.stderr,
+            )
     dry = "a dry run, " if the_rules.dry_run else ""
     parts = (counted(len(the_rules.sources), "source"), counted(len(the_rules.rules), "rule"))
     print(f"{printable(rules)}: {dry}{', '.join(parts)}, {counted(len(the_rules.destinations), 'destination')}")

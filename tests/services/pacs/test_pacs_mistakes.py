@@ -131,3 +131,27 @@ def test_a_key_that_stands_twice_is_refused_since_only_one_would_count(
     path.write_text(path.read_text() + "rules: [{name: other, destination: archive}]\n")
     assert run(["pacs", "check", str(path)]) == 1
     assert "has the key rules twice in line " in capsys.readouterr().err
+
+
+def test_a_secret_that_everyone_may_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules_file(tmp_path, NOBODY)
+    (tmp_path / "password").chmod(0o640)
+    assert run(["pacs", "check", str(path)]) == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "password").chmod(0o644)
+    assert run(["pacs", "check", str(path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"{tmp_path}/password: every user of this machine may read this secret; chmod o= takes that away"
+
+
+def test_a_fault_of_ours_is_told_by_kind_and_place_and_not_by_what_it_says(
+    archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise KeyError("Quixote^Alonso")
+
+    monkeypatch.setattr("lowlight.services.pacs.enhancing.judge", broken)
+    push(archive, [radiograph(1)])
+    (row,) = finished(rules_file(tmp_path, archive), enhancer)
+    assert (row.state, row.attempts) == (State.QUARANTINED, 3)
+    assert row.reason.startswith("unexpected KeyError at test_pacs_mistakes.py:")

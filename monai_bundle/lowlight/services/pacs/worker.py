@@ -11,9 +11,11 @@ import random
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydicom
@@ -186,8 +188,7 @@ class Worker:
                 self.progress.fault(name, str(error))
             except Exception as error:
                 # Whatever it is: it must not end the other work, and it will be seen in health and logs.
-                self.progress.fault(name, f"unexpected {type(error).__name__}")
-                logging.getLogger(__name__).debug("unexpected", exc_info=True)
+                self.progress.fault(name, _unexpected(error))
             if busy:
                 self._woken()
                 continue
@@ -213,7 +214,7 @@ class Worker:
             except (sqlite3.Error, OSError):
                 self.progress.fault(source.name, _DISK)
             except Exception as error:
-                self.progress.fault(source.name, f"unexpected {type(error).__name__}")
+                self.progress.fault(source.name, _unexpected(error))
             self._polled.add(source.name)
             self._stop.wait(pause)
 
@@ -273,7 +274,7 @@ class Worker:
             disk = isinstance(error, OSError | OutputError | sqlite3.Error)
             # What is wrong with the installation is no fault of the image.
             ours = isinstance(error, BundleError | DependencyError)
-            reason = _DISK if disk else str(error) if ours else f"unexpected {type(error).__name__}"
+            reason = _DISK if disk else str(error) if ours else _unexpected(error)
             left = list(rows)
             try:
                 while left:
@@ -434,3 +435,9 @@ class Worker:
         with suppress(sqlite3.Error):
             return self._polled >= self.sources.keys() and not self.queue.due()
         return False
+
+
+def _unexpected(error: Exception) -> str:
+    """Its kind and place, which help whoever mends it; not what it says, which may quote an image."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
