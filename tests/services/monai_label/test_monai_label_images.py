@@ -100,6 +100,12 @@ def test_the_app_is_an_infer_task_of_type_others_with_options(label: Label) -> N
     assert {"brightness", "denoise", "modality", "force"} <= set(model["config"])
 
 
+def test_a_browser_is_told_that_there_is_no_page(label: Label) -> None:
+    response = label.ask("GET", "/")
+    assert response.status_code == 200
+    assert "docs/monai_label.md" in response.text
+
+
 def test_no_result_is_left_on_the_server(label: Label) -> None:
     assert label.infer("grey").status_code == 200
     # It goes after the answer has been sent.

@@ -27,48 +27,42 @@ def part_changed(path: Path, part: str, **changed: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ({"url": "{root}/dicomweb"}, "archive (127.0.0.1) answers 404 (no STOW-RS there): is its url right?"),
-        ({"password_file": "{folder}/none"}, "{folder}/none: cannot be read (No such file or directory); a secret is"),
-        (
-            {"ca_file": "{folder}/none"},
-            "{folder}/none: cannot be read (No such file or directory); it is needed for TLS",
-        ),
-        (
-            {"kind": "cstore", "host": "no-such-host.invalid", "port": 104, "title": "ARCHIVE"},
-            "archive cannot be reached (",
-        ),
-        (
-            {"kind": "cstore", "host": "127.0.0.1", "port": "{dicom}", "title": "MOON", "calling": "TEST"},
-            "archive refuses the association: do its settings know our title and address?",
-        ),
-    ],
-)
-def test_a_destination_that_is_set_up_wrongly_is_told_and_waited_for(
-    changed: dict[str, Any], told: str, archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer
+def test_destinations_that_are_set_up_wrongly_are_told_and_waited_for(
+    archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer
 ) -> None:
-    known = {"root": archive.root, "folder": tmp_path, "dicom": archive.dicom}
-    values = {key: value.format(**known) if isinstance(value, str) else value for key, value in changed.items()}
     path = rules_file(tmp_path, archive)
-    right = path.read_text()
-    if values.get("kind") == "cstore":
-        content = yaml.safe_load(right)
-        content["destinations"] = [{"name": "archive", **values, "port": int(values["port"])}]
-        path.write_text(yaml.safe_dump(content))
-    else:
-        part_changed(path, "destinations", **values)
-    push(archive, [radiograph(1), radiograph(2)])
+    content = yaml.safe_load(path.read_text())
+    (right,) = content["destinations"]
+    dimse = {"kind": "cstore", "port": archive.dicom, "title": "ORTHANC", "calling": "TEST"}
+    missing = str(tmp_path / "none")
+    wrong: dict[str, tuple[dict[str, Any], str]] = {
+        "path": ({**right, "url": f"{archive.root}/dicomweb"}, "answers 404 (no STOW-RS there): is its url right?"),
+        "secret": (
+            {**right, "password_file": missing},
+            f"{missing}: cannot be read (No such file or directory); a secr",
+        ),
+        "authority": (
+            {**right, "ca_file": missing},
+            f"{missing}: cannot be read (No such file or directory); it is nee",
+        ),
+        "host": ({**dimse, "host": "no-such-host.invalid"}, "host cannot be reached ("),
+        "title": ({**dimse, "host": "127.0.0.1", "title": "MOON"}, "do its settings know our title and address?"),
+    }
+    rules = [{"name": name, "stations": name, "destination": name} for name in wrong]
+    destinations = [{**stated, "name": name} for name, (stated, _) in wrong.items()]
+    path.write_text(yaml.safe_dump({**content, "destinations": destinations, "rules": rules}))
+    push(archive, [radiograph(number, StationName=name) for number, name in enumerate(wrong)])
     with working(path, enhancer) as worker:
         # Oftener than an image may be refused: what is wrong with the rules is no fault of an image.
-        until(lambda: min((row.delays for row in worker.queue.rows(State.ENHANCED)), default=0) > 3)
-        assert worker.progress.faults["archive"].startswith(told.format(**known))
-    path.write_text(right)
+        until(lambda: sum(row.delays > 3 for row in worker.queue.rows(State.ENHANCED)) == len(wrong))
+        for name, (_, told) in wrong.items():
+            assert told in worker.progress.faults[name]
+    destinations = [{**right, "name": name} for name in wrong]
+    path.write_text(yaml.safe_dump({**content, "destinations": destinations, "rules": rules}))
     queue = Queue(load(path).folder)
     queue.retry(None)
     queue.close()
-    assert by_state(finished(path, enhancer))["verified"] == 2
+    assert by_state(finished(path, enhancer))["verified"] == len(wrong)
 
 
 def test_a_device_that_is_not_there_is_told_until_there_is_one(
