@@ -118,16 +118,26 @@ def check(*, rules: RulesFile, debug: Debug = False) -> None:
 @pacs.command()
 @guarded
 def status(*, rules: RulesFile, as_json: Json = False, debug: Debug = False) -> None:
-    """Show how many instances are in each state, and why those that wait, were skipped or are in quarantine do."""
+    """Show how many instances are in each state, and why those that wait, were skipped or are in quarantine do.
+
+    Where the rules state a health port the worker is asked, too, what does not answer it.
+    """
+    from lowlight.services.pacs.health import asked
     from lowlight.services.pacs.queue import State
 
-    queue = _queue(rules)
+    the_rules = _loaded(rules)
+    queue = _queue(the_rules)
     counts, reasons = queue.counts(), queue.reasons(*State)
     queue.close()
+    worker, faults = (None, {}) if the_rules.health is None else asked(the_rules.health)
     if as_json:
         told = [{"state": state, "reason": reason, "instances": count} for state, reason, count in reasons]
-        print(json.dumps({"instances": counts, "reasons": told}))
+        print(json.dumps({"instances": counts, "reasons": told, "worker": worker, "faults": faults}))
         return
+    if worker is not None:
+        print(f"worker: {worker}")
+    if faults:
+        _print_table(("what does not answer", "why"), sorted(faults.items()))
     _print_table(("state", "instances"), [(state, str(count)) for state, count in counts.items()])
     if reasons:
         _print_table(("state", "instances", "reason"), [(state, str(count), why) for state, why, count in reasons])
@@ -147,7 +157,7 @@ def retry(
     from lowlight.services.pacs.logs import pseudonym
     from lowlight.services.pacs.queue import State
 
-    queue = _queue(rules)
+    queue = _queue(_loaded(rules))
     try:
         chosen = None
         if instances:
@@ -171,7 +181,7 @@ def list_quarantine(*, rules: RulesFile, uids: Uids = False, as_json: Json = Fal
     """Show what is in quarantine, and why."""
     from lowlight.services.pacs.queue import State
 
-    queue = _queue(rules)
+    queue = _queue(_loaded(rules))
     rows = queue.rows(State.QUARANTINED)
     queue.close()
     told = [_about(row, uids) for row in rows]
@@ -220,11 +230,10 @@ def _loaded(path: Path) -> Rules:
     return load(path)
 
 
-def _queue(rules: Path) -> Queue:
-    loaded = _loaded(rules)
+def _queue(rules: Rules) -> Queue:
     from lowlight.services.pacs.queue import Queue
 
-    return Queue(loaded.folder, worker=False)
+    return Queue(rules.folder, worker=False)
 
 
 def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -144,7 +144,9 @@ def test_without_a_queue_there_is_nothing_to_show(tmp_path: Path, capsys: pytest
     assert "is no queue of the PACS worker" in capsys.readouterr().err
 
 
-def test_health_and_metrics_tell_how_it_goes_on_loopback_even_to_a_crowd(tmp_path: Path, enhancer: Enhancer) -> None:
+def test_health_and_metrics_tell_how_it_goes_on_loopback_even_to_a_crowd(
+    tmp_path: Path, enhancer: Enhancer, capsys: pytest.CaptureFixture[str]
+) -> None:
     with orthanc.running(tmp_path) as archive:
         path, port = rules_file(tmp_path, archive), orthanc.free_port()
         push(archive, [radiograph(1)])
@@ -163,9 +165,19 @@ def test_health_and_metrics_tell_how_it_goes_on_loopback_even_to_a_crowd(tmp_pat
             crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(200)]
             until(lambda: _answers(f"{root}/health"))
             assert len(crowd) == 200
+            path.write_text(path.read_text() + f"health: {{port: {port}}}\n")
+            assert run(["pacs", "status", str(path), "--json"]) == 0
+            told = json.loads(capsys.readouterr().out)
+            assert (told["worker"], told["faults"]) == ("ok", {})
             archive.server.kill()
             until(lambda: requests.get(f"{root}/health", timeout=20).status_code == 503)
             assert "main" in requests.get(f"{root}/health", timeout=20).json()["faults"]
+            assert run(["pacs", "status", str(path)]) == 0
+            shown = capsys.readouterr().out
+            assert shown.startswith("worker: degraded\n")
+            assert "main (127.0.0.1) does not answer" in shown
+        assert run(["pacs", "status", str(path)]) == 0
+        assert f"worker: none answers at 127.0.0.1:{port}: is it running?" in capsys.readouterr().out
 
 
 def _answers(url: str) -> bool:
