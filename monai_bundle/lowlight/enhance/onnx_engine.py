@@ -41,7 +41,7 @@ NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 IN_ANY_CASE = 170_000_000
 """Bytes that a process has that has loaded the network and an image, the image not counted."""
 
-TONE_PATH, DENOISE_PATH = 72, 430
+TONE_PATH, DENOISE_PATH = 62, 430
 """Bytes for each pixel of a frame while its tone is decided, and of a tile while the network sees it, both at the most
 and as measured: benchmarks/memory.py."""
 
@@ -140,7 +140,7 @@ class OnnxEngine:
         count = len(display)
         tiling = self._tiling_for(display.shape)
         if tone is None and count == 1 and tiling.keeps_whole(height, width):
-            channels = self._enhance({"image": _coloured(display)}, watch)
+            channels = self._enhance({"image": _coloured(display)}, watch, self._run_options())
             predictions = [FramePrediction.of_channels(channels, grey=display.shape[1] == 1)]
             watch.tell("enhancing", 1, 1)
             return predictions
@@ -170,11 +170,8 @@ class OnnxEngine:
 
     def _decide(self, frame: NDArray[np.float32], watch: Watch) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
-        options = _run_options()
-        holds_memory = self.session.get_session_options().enable_cpu_mem_arena
-        if holds_memory and not self.tiling.keeps_whole(*frame.shape[-2:]):
-            # What the whole frame took must be given back before its tiles take theirs.
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        # What the whole frame took must be given back before its tiles take theirs.
+        options = self._run_options(gives_back=not self.tiling.keeps_whole(*frame.shape[-2:]))
         inputs = {"image": _coloured(frame), "tone_only": np.array(True)}
         maps, colour = self._run(["decided_maps", "decided_colour"], inputs, options, watch)
         return maps, colour
@@ -191,20 +188,34 @@ class OnnxEngine:
         def enhance(seen: Area) -> NDArray[np.float32]:
             parts = {"image": frame, "maps": maps}
             cut = {name: np.ascontiguousarray(array[..., seen[0], seen[1]]) for name, array in parts.items()}
-            channels = self._enhance({"image": _coloured(cut["image"]), "maps": cut["maps"], "colour": colour}, watch)
+            inputs = {"image": _coloured(cut["image"]), "maps": cut["maps"], "colour": colour}
+            # The last tiles, and no others, end where the frame ends; blending and writing need what they took.
+            last = not whole and (seen[0].stop, seen[1].stop) == frame.shape[-2:]
+            channels = self._enhance(inputs, watch, self._run_options(gives_back=last))
             prediction = FramePrediction.of_channels(channels, grey)
             return np.concatenate([prediction.residual, prediction.log_error[None]])
 
-        grey = frame.shape[1] == 1
+        whole, grey = tiling.keeps_whole(*frame.shape[-2:]), frame.shape[1] == 1
         out = np.empty((2 if grey else 4, *frame.shape[-2:]), np.float32)
         tiling.fill(out, self.stride, enhance, watch.parts("enhancing") if tell else None)
         # Frames that share a tone share its maps in memory, too.
         return FramePrediction(out[:-1], out[-1], maps[0, 0], maps[0, 1])
 
-    def _enhance(self, inputs: dict[str, NDArray[Any]], watch: Watch) -> NDArray[np.float32]:
+    def _enhance(self, inputs: dict[str, NDArray[Any]], watch: Watch, options: Any) -> NDArray[np.float32]:
         """The channels (9, H, W) of one frame."""
-        ((channels,),) = self._run(["pred"], inputs, _run_options(), watch)
+        ((channels,),) = self._run(["pred"], inputs, options, watch)
         return channels
+
+    def _run_options(self, gives_back: bool = False) -> Any:
+        """`gives_back`: memory that the run leaves unused, which is otherwise kept for the next one."""
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
+        # What goes wrong is raised; no need to print it as well.
+        options.log_severity_level = 4
+        if gives_back and self.session.get_session_options().enable_cpu_mem_arena:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return options
 
     def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]], options: Any, watch: Watch) -> Any:
         def end() -> None:
@@ -223,15 +234,6 @@ class OnnxEngine:
 def _coloured(display: NDArray[np.float32]) -> NDArray[np.float32]:
     """Frames (F, 1 or 3, H, W) with three channels."""
     return np.repeat(display, 3, axis=1) if display.shape[1] == 1 else display
-
-
-def _run_options() -> Any:
-    from onnxruntime import RunOptions
-
-    options = RunOptions()
-    # What goes wrong is raised; no need to print it as well.
-    options.log_severity_level = 4
-    return options
 
 
 def open_session(model: Path | bytes, keep_memory: bool = True) -> Any:
