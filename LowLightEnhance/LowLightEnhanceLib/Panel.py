@@ -83,6 +83,7 @@ class Panel:
         for tag in self._observers:
             slicer.mrmlScene.RemoveObserver(tag)
         self.findings.stop()
+        self.settings.closeDialog()
         self.study.close()
         self.compare.close()
         self.logic.close()
