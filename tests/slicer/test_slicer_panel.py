@@ -12,7 +12,7 @@ import psutil
 import pytest
 import slicer
 from dicom_files import grey_clip
-from LowLightEnhanceLib import SampleData, Settings, Volumes
+from LowLightEnhanceLib import Maps, SampleData, Settings, Volumes
 from slicer_volumes import added, node_ids, sequence_of
 from slicer_window import picture_of
 from views import as_seen
@@ -83,11 +83,59 @@ def test_from_the_sample_to_the_compared_result(module, qtbot, tmp_path):
         module.ui.mapBox.currentIndex = number
         qtbot.waitUntil(lambda kind=kind: kind in enhancement.maps, timeout=20_000)
         assert module.ui.legendLabel.visible
-        picture_of(module, f"{kind}", tmp_path)
     module.ui.mapBox.currentIndex = 0
     assert not module.ui.legendLabel.visible
     module.ui.exportSection.collapsed = False
     picture_of(module.module.parent, "export", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["gain", "residual", "uncertainty"])
+def test_a_map_is_explained_by_its_legend(module, qtbot, dark, kind):
+    """In the panel and in the view: the colours that are seen, between the numbers that they stand for."""
+    enhancement = enhance(module, qtbot, added(dark[None]))
+    plain = as_seen()
+    module.ui.mapBox.currentIndex = module.ui.mapBox.findData(kind)
+    qtbot.waitUntil(lambda: kind in enhancement.maps, timeout=20_000)
+    module.ui.opacitySlider.value = 100
+    node, described = enhancement.maps[kind], Maps.KINDS[kind]
+    label = module.ui.legendLabel
+    picture = label.pixmap.toImage()
+    ratio, row = picture.devicePixelRatio(), 6
+    shown = [picture.pixelColor(round(at * (picture.width() - 1)), round(row * ratio)) for at in (0, 0.25, 0.5, 1)]
+    expected = Maps.gradient(kind)[[0, 64, 128, 255]]
+    np.testing.assert_allclose([(c.red(), c.green(), c.blue()) for c in shown], expected, atol=3)
+    assert label.toolTip == label.accessibleDescription == described.explain
+    # The view's pixels take their colours from the same scale.
+    over, original = (as_seen()[f"LowLight{name}"] for name in ("Enhanced", "Original"))
+    assert np.array_equal(original, plain["LowLightOriginal"])
+    seen = over[over.shape[0] // 2, over.shape[1] // 4 : -over.shape[1] // 4].astype(int)
+    apart = np.abs(seen[:, None] - Maps.gradient(kind)[None].astype(int)).sum(-1).min(1)
+    assert np.median(apart) < 12
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(node)
+    assert legend.GetVisibility()
+    assert legend.GetTitleText() == f"{described.name} ({described.unit})"
+    lowest, highest = Maps.limits(node)
+    values = Volumes.arrayOf(node)
+    assert lowest < np.median(values) < highest
+    assert np.mean((values >= lowest) & (values <= highest)) > 0.97
+    module.ui.mapBox.currentIndex = 0
+    assert not label.visible
+    assert not legend.GetVisibility()
+
+
+def test_the_words_of_a_legend_are_drawn_at_its_ends(module):
+    from LowLightEnhanceLib.ComparePart import legendPicture
+    from PySide6 import QtGui
+
+    ink, empty = QtGui.QColor("black"), ("", "", "")
+    plain = legendPicture("gain", *empty, ink).toImage()
+    for number, third in enumerate((slice(0, 80), slice(320, 400), slice(640, 720))):
+        texts = ["", "", ""]
+        texts[number] = "×2.5"
+        drawn = legendPicture("gain", *texts, ink).toImage()
+        changed = [x for x in range(720) if any(drawn.pixel(x, y) != plain.pixel(x, y) for y in range(24, 60))]
+        assert changed
+        assert all(third.start <= x < third.stop for x in changed)
 
 
 def test_sliders_act_without_the_network_and_reset_brings_all_back(module, qtbot, dark):
@@ -150,13 +198,39 @@ def test_a_film_is_compared_and_tuned(module, qtbot, dark):
     assert np.array_equal(Volumes.arrayOf(enhancement.output.shown)[0], frames[0])
 
 
-def test_views_are_linked_and_the_wipe_shows_the_original_on_the_left(module, qtbot, dark):
+@pytest.mark.parametrize(("moved", "other"), [("Original", "Enhanced"), ("Enhanced", "Original")])
+def test_scrolling_or_zooming_one_view_moves_the_other(module, qtbot, dark, moved, other):
+    """Through Slicer's own link logic, as the mouse wheel does it: what is seen is compared, not what is set."""
+    bright = np.full_like(dark[..., 1], 60)
+    enhance(module, qtbot, added(np.stack([dark[..., 1], bright, dark[..., 0]])))
+    view = slicer.app.layoutManager().sliceWidget(f"LowLight{moved}")
+    before = as_seen()
+    view.logic.StartSliceOffsetInteraction()
+    view.logic.SetSliceOffset(1.0)
+    view.logic.EndSliceOffsetInteraction()
+    scrolled = as_seen()
+    assert slicer.app.layoutManager().sliceWidget(f"LowLight{other}").node.GetSliceOffset() == 1.0
+    for name in before:
+        assert np.ptp(scrolled[name][40:-40, 40:-40].astype(int)) < np.ptp(before[name].astype(int)) / 2, name
+    view.logic.StartSliceOffsetInteraction()
+    view.logic.SetSliceOffset(2.0)
+    view.logic.EndSliceOffsetInteraction()
+    whole = as_seen()
+    view.logic.StartSliceNodeInteraction(view.node.FieldOfViewFlag)
+    width, height, depth = view.node.GetFieldOfView()
+    view.node.SetFieldOfView(width / 4, height / 4, depth)
+    view.logic.EndSliceNodeInteraction()
+    zoomed = as_seen()
+    for name, picture in whole.items():
+        # A quarter of the width lies in the middle of what was seen before.
+        rows, columns = (slice(length // 2 - length // 8, length // 2 + length // 8) for length in picture.shape[:2])
+        assert abs(zoomed[name].mean() - picture[rows, columns].mean()) < 0.2 * picture[rows, columns].mean(), name
+        assert abs(zoomed[name].mean() - picture.mean()) > 0.3 * picture.mean(), name
+
+
+def test_the_wipe_shows_the_original_on_the_left(module, qtbot, dark):
     source = added(dark[None])
     enhance(module, qtbot, source)
-    for name in ("LowLightOriginal", "LowLightEnhanced"):
-        composite = slicer.app.layoutManager().sliceWidget(name).sliceLogic().GetSliceCompositeNode()
-        assert composite.GetLinkedControl()
-        assert composite.GetHotLinkedControl()
     original, enhanced = (as_seen()[name] for name in ("LowLightOriginal", "LowLightEnhanced"))
     module.ui.wipeRadio.click()
     assert slicer.app.layoutManager().sliceViewNames() == ["LowLightWipe"]

@@ -171,6 +171,8 @@ def new_scene() -> Any:
     while _observers:
         slicer.mrmlScene.RemoveObserver(_observers.pop())
     slicer.mrmlScene.Clear(True)
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
+    slicer.app.layoutManager().begin()
     slicer.modules.sequences.logic()
     slicer.modules.colors.begin()
     for event, act in (
