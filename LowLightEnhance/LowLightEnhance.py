@@ -13,6 +13,8 @@ In a script or the Python console:
         progressed=lambda phase, done, total: print(phase, done, total),
     )
     job.cancel()                                                       # within a second; the scene stays as it was
+
+    logic.close()                                                      # ends the process that holds the network
 """
 
 import slicer

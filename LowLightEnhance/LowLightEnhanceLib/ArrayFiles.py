@@ -1,5 +1,6 @@
 """Arrays through files, as the worker's protocol wants it, a few megabytes a step."""
 
+import contextlib
 import math
 import os
 
@@ -57,4 +58,6 @@ def copied(path, target):
             yield
     finally:
         del source
-        os.remove(path)  # noqa: PTH107
+        # A worker that has ended has taken its folder with it.
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)  # noqa: PTH107

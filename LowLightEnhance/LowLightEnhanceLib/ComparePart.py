@@ -7,6 +7,8 @@ from slicer.i18n import tr as _
 from . import Comparing, Maps, Settings
 
 _MODES = ("side", "wipe", "slicer")
+_REST = 200
+"""Milliseconds that the picture rests before the map is made for it."""
 
 
 class ComparePart:
@@ -27,6 +29,10 @@ class ComparePart:
         ui.mapBox.connect("currentIndexChanged(int)", self._mapChanged)
         ui.opacitySlider.connect("valueChanged(int)", self._opacityChanged)
         ui.legendLabel.visible = False
+        self._rested = qt.QTimer()
+        self._rested.setSingleShot(True)
+        self._rested.setInterval(_REST)
+        self._rested.connect("timeout()", self._mapChanged)
 
     @property
     def mode(self):
@@ -63,6 +69,7 @@ class ComparePart:
 
     def close(self):
         """The panel closes."""
+        self._rested.stop()
         self.comparison.close()
 
     def currentSlice(self):
@@ -72,6 +79,8 @@ class ComparePart:
     def refreshPicture(self):
         """The result's pixels have changed."""
         self.comparison.refresh()
+        if self._ui.mapBox.currentIndex > 0:
+            self._rested.start()
 
     def _apply(self):
         if self.mode == "slicer":

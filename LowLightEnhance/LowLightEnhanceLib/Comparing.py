@@ -180,7 +180,7 @@ class Wipe:
         self.node = slicer.mrmlScene.AddNode(node)
         node.CreateDefaultDisplayNodes()
         Volumes.setWindow(node, (0, 255))
-        node.SetNodeReferenceID(Volumes.SOURCE, enhancement.source.GetID())
+        Volumes.mark(node, enhancement.source)
 
     def of(self, enhancement):
         """Whether it shows this enhancement and is still in the scene."""

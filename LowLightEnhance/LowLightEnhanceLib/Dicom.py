@@ -41,6 +41,11 @@ def kind(node):
     return KINDS.get(modality(node))
 
 
+def measured(node):
+    """What a volume's values are measurements of: "CT", … (see `MEASURING`), or None."""
+    return MEASURING.get(modality(node))
+
+
 def usedRange(node):
     """(lowest, highest) of the rescaled values that the stored bits can hold; None where DICOM does not say."""
     try:

@@ -1,5 +1,7 @@
 """Results as derived DICOM series: the worker writes them, with the attributes of the instances that were loaded."""
 
+import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -7,9 +9,13 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from . import Dicom
+from . import Dicom, ProcessTree
 from .Blending import alive
+from .Jobs import blackAndWhite
 from .Problems import Problem, cancelled
+
+_PREFIX = "lowlight-export-"
+"""Of the folders in which files wait for the database; then comes the number of the process that waits for them."""
 
 
 class Export:
@@ -18,9 +24,10 @@ class Export:
     Args:
         worker: the Worker. enhancement: what to write, at `brightness` and `denoise`.
         folder: where to; None: into Slicer's DICOM database, which copies the files.
-        anew: let the network run on the stored files, instead of writing what is shown.
+        anew: let the network run on the stored files, instead of writing what is shown: with the black and white,
+            the exposure, the engine and the device of the enhancement.
         label: burn a visible ENHANCED into a corner.
-        finished: called with a sentence that says what was written. failed: called with a Problem.
+        finished: called with sentences that say what was written, and whether that was all. failed: with a Problem.
         progressed: called with (phase, done, total).
     """
 
@@ -43,7 +50,8 @@ class Export:
                 _("The enhancer no longer keeps this result."),
                 _("Press Enhance once more, or tick “Enhance the stored files anew”; then export again."),
             )
-        self._temporary = tempfile.mkdtemp(prefix="lowlight-export-") if folder is None else None
+        _sweep()
+        self._temporary = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-") if folder is None else None
         self._folder = Path(folder or self._temporary).absolute()
         self._anew = anew
         self._strengths, self._label = strengths, label
@@ -60,19 +68,40 @@ class Export:
     def _ask(self):
         if self._over:
             return
-        enhancement = self._enhancement
         fields = {
-            "result": None if self._anew else enhancement.result,
+            **(self._asTheJob() if self._anew else {"result": self._enhancement.result}),
+            **self._strengthsToAskFor(),
             "sources": self._sources,
             "folder": str(self._folder),
-            "brightness": self._strengths[0],
-            "denoise": self._strengths[1],
-            "modality": enhancement.wishes.kind,
             # Whoever exports a CT was warned when it was enhanced.
             "any_modality": True,
             "label": self._label,
         }
         self._number = self._worker.request("export", fields, self._written, self._end, self._tell)
+
+    def _asTheJob(self):
+        """How the network is to run on the files, so that they come out as the enhancement did."""
+        wishes, limits = self._enhancement.wishes, self._enhancement.limits
+        return {
+            "result": None,
+            "modality": wishes.kind,
+            "force": wishes.force,
+            "tone": "shared" if wishes.sharedTone else "own",
+            # Of colour, black and white are fixed. Which grey is darker is told by the file.
+            "value_range": sorted(limits) if self._grey() else None,
+            "engine": wishes.engine,
+            "device": wishes.device,
+        }
+
+    def _strengthsToAskFor(self):
+        enhancement = self._enhancement
+        if self._anew and self._strengths == (enhancement.brightness, enhancement.denoise):
+            # Strengths that are named are applied to undamaged slices, too.
+            return {"brightness": enhancement.wishes.brightness, "denoise": enhancement.wishes.denoise}
+        return {"brightness": self._strengths[0], "denoise": self._strengths[1]}
+
+    def _grey(self):
+        return not self._enhancement.output.shown.IsA("vtkMRMLVectorVolumeNode")
 
     def _tell(self, message):
         self._progressed(message.get("phase", ""), message.get("done", 0), message.get("total", 0))
@@ -93,9 +122,25 @@ class Export:
             self._clean()
         where = _("Slicer's DICOM database") if self._temporary is not None else str(self._folder)
         lines = [_("{count} DICOM files written to {where}.").format(count=len(files), where=where)]
+        if message.get("anew"):
+            lines.append(self._howAnew())
+        refused = message.get("refused", [])
+        if refused:
+            lines.append(_("{count} files were left out:").format(count=len(refused)))
+        lines += [left["message"] for left in refused]
         lines += message.get("warnings", [])
-        lines += [refused["message"] for refused in message.get("refused", [])]
-        self._finished("\n".join(lines))
+        self._finished("\n".join(lines), not refused and not message.get("warnings"))
+
+    def _howAnew(self):
+        """What was done instead of writing what is shown, for people."""
+        how = [blackAndWhite(sorted(self._enhancement.limits))] if self._grey() else []
+        if self._enhancement.output.frames > 1:
+            shared = self._enhancement.wishes.sharedTone
+            how.append(_("one exposure for all slices") if shared else _("each slice with its own exposure"))
+        how.append(_("brightness {0:g}, denoising {1:g}").format(*self._strengths))
+        return _("The stored files were enhanced anew ({how}); compare them with what is shown.").format(
+            how=", ".join(how)
+        )
 
     def _toDatabase(self):
         from DICOMLib import DICOMUtils
@@ -122,3 +167,12 @@ class Export:
     def _clean(self):
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _sweep():
+    """Remove what a killed Slicer had on its way to the database: images of patients."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not ProcessTree.runs(int(owner)):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(folder)

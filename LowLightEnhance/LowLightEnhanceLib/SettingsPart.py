@@ -25,6 +25,8 @@ class SettingsPart:
         self._remember(ui.rangeBox, _RANGES, "limits")
         self._remember(ui.engineBox, _ENGINES, "engine")
         self._remember(ui.deviceBox, (("", _("Automatic")), ("cpu", _("Processor"))), "device")
+        ui.sharedToneCheck.checked = Settings.read("sharedTone", True)
+        ui.sharedToneCheck.connect("toggled(bool)", lambda on: Settings.write("sharedTone", bool(on)))
         ui.pythonEdit.text = Settings.read("python", "")
         ui.pythonEdit.connect("editingFinished()", self._pythonChanged)
         ui.devicesButton.connect("clicked()", self._findDevices)
@@ -59,6 +61,10 @@ class SettingsPart:
     def limits(self):
         """What is black and white: one of `Volumes.RANGES`."""
         return self._data(self._ui.rangeBox)
+
+    def sharedTone(self):
+        """Whether all slices get the same exposure."""
+        return self._ui.sharedToneCheck.checked
 
     def engine(self):
         """ "onnx", "torch", or None."""

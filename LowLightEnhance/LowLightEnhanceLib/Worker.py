@@ -15,7 +15,7 @@ import qt
 from slicer.i18n import tr as _
 
 from . import Environment, ProcessTree
-from .Problems import Problem, cancelled
+from .Problems import Problem, cancelled, endedWhileStarting, notWritten, workerEnded
 
 PROTOCOL = 1
 VERSION = "0.1.0"
@@ -66,6 +66,9 @@ class Worker:
 
     def whenReady(self, ready, failed):
         """Call `ready` once the worker has said hello, starting it if need be; `failed` with why it did not."""
+        if self.running and self.folder and not self.folder.exists():
+            # Systems clean up their temporary files; without its folder this process is of no use.
+            self.kill()
         if self.running and self.folder and not self._cancelling:
             ready()
             return
@@ -86,7 +89,7 @@ class Worker:
         number = self._next
         self._next += 1
         if self._process is None:
-            qt.QTimer.singleShot(0, lambda: failed(_gone()))
+            qt.QTimer.singleShot(0, lambda: failed(workerEnded()))
             return number
         self._requests[number] = _Request(answered, failed, progressed)
         self._send({"type": kind, "id": number, **fields})
@@ -136,7 +139,7 @@ class Worker:
             _sweep()
             self._temporary = tempfile.mkdtemp(prefix=_PREFIX)
         except (Problem, OSError) as error:
-            problem = error if isinstance(error, Problem) else Problem("no-space", str(error))
+            problem = error if isinstance(error, Problem) else notWritten(error)
             # Not from here: whoever asks must have got back before being told.
             qt.QTimer.singleShot(0, lambda: self._refuse(problem))
             return
@@ -185,9 +188,9 @@ class Worker:
         self._readErrors(process)
         self._read(process)
         if process is self._process:
-            self._ended(self._whyEnded())
+            self._ended(self._whyEnded(process.exitStatus() == qt.QProcess.CrashExit))
 
-    def _whyEnded(self):
+    def _whyEnded(self, crashed):
         if self._stopping:
             return cancelled()
         lacking = re.search(r"No module named '?([\w.]+)", self._errors)
@@ -200,7 +203,9 @@ class Worker:
                 _("Press “Install…” under Settings."),
             )
         if self.folder:
-            return _gone()
+            return workerEnded()
+        if crashed:
+            return endedWhileStarting()
         lines = self._errors.strip().splitlines()
         return Problem(
             "not-installed",
@@ -320,11 +325,3 @@ def _sweep():
 
 def _problemOf(message):
     return Problem(message.get("kind", "internal"), message.get("message", ""), message.get("remedy", ""))
-
-
-def _gone():
-    return Problem(
-        "worker-ended",
-        _("The enhancer ended unexpectedly, perhaps for lack of memory. The scene is as it was."),
-        _("Press Enhance to start it again."),
-    )

@@ -450,7 +450,10 @@ def test_a_ct_is_warned_about_and_can_go_on(module, qtbot, series, monkeypatch):
     volume, _files = series
     monkeypatch.setattr(slicer.dicomDatabase, "instanceValue", lambda uid, tag: "CT" if tag == "0008,0060" else "")
     Volumes.setWindow(volume, (0, 4095))
-    assert enhance(module, qtbot, volume) is not None
+    assert enhance(module, qtbot, volume) is None
+    assert "CT values are measurements" in module.message
+    module.ui.offerButton.click()
+    assert finished(module, qtbot) is not None
     assert "CT values are measurements" in module.message
 
 

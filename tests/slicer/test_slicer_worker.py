@@ -232,3 +232,12 @@ def test_ten_rounds_of_enhance_cancel_and_kill_leave_nothing_behind(qtbot, retin
     cycle(10, source, lambda condition, seconds: qtbot.waitUntil(condition, timeout=1000 * seconds))
     assert leftovers(tmp_path) == before
     assert source.GetImageData().GetPointData().GetScalars().GetMTime() == pixels
+
+
+def test_no_process_is_taken_for_all_processes(monkeypatch):
+    """To the system 0 is the caller's group, and -1 everyone. Nobody is really killed here: it would be the tests."""
+    killed = []
+    monkeypatch.setattr(os, "kill", lambda number, signal: killed.append(number))
+    ProcessTree.kill(0)
+    ProcessTree.kill(-1)
+    assert killed == []
