@@ -145,7 +145,7 @@ class EnhancingLogic:
     def close(self):
         """End the worker."""
         self.cancel()
-        self.worker.stop()
+        self.worker.close()
 
     def _keep(self, enhancement):
         dropped = set(enhancement.message.get("dropped", []))

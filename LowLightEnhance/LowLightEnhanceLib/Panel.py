@@ -86,6 +86,7 @@ class Panel:
             slicer.mrmlScene.RemoveObserver(tag)
         self.findings.stop()
         self.settings.closeDialog()
+        self.export.close()
         self.study.close()
         self.compare.close()
         self.logic.close()

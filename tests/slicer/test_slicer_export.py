@@ -85,6 +85,52 @@ def test_an_export_that_left_files_out_is_not_announced_as_good(module, qtbot, c
     assert shown_as(module) == "warning"
 
 
+def test_the_window_lives_while_the_database_takes_the_files(module, qtbot, clip):
+    from PySide6 import QtCore
+
+    volume, _files = clip
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    beats, bar = [], module.ui.progressBar
+    heart = QtCore.QTimer()
+    heart.timeout.connect(lambda: beats.append(bar.format))
+    heart.start(1)
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    assert any("DICOM database" in text for text in beats), "between two files"
+    assert slicer.dicomDatabase.imported[-1][1] == 3
+    assert "3 DICOM files written to Slicer's DICOM database" in module.message
+
+
+def test_an_import_can_be_cancelled_and_says_what_is_there(module, qtbot, clip, monkeypatch):
+    volume, _files = clip
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    take = slicer.dicomDatabase.take
+
+    def and_cancel(path):
+        take(path)
+        module.ui.cancelButton.click()
+
+    monkeypatch.setattr(slicer.dicomDatabase, "take", and_cancel)
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    assert module.message == "Cancelled. 1 of 3 files are in Slicer's DICOM database."
+    assert not Path(slicer.dicomDatabase.imported[-1][0]).exists()
+
+
+def test_a_database_that_does_not_take_the_files_is_told_about(module, qtbot, clip, monkeypatch):
+    volume, _files = clip
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    monkeypatch.setattr(slicer.dicomDatabase, "isOpen", False)
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    assert "no database is open" in module.message
+    assert "Export into a folder" in module.message
+    assert shown_as(module) == "problem"
+
+
 def test_no_batch_begins_while_files_are_written(module, qtbot, clip, tmp_path):
     volume, _files = clip
     enhance(module, qtbot, volume)
