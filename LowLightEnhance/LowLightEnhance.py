@@ -56,7 +56,8 @@ class LowLightEnhance(ScriptedLoadableModule):
         try:
             SampleData.register()
         except Exception as error:  # the Sample Data module is switched off, or speaks otherwise
-            logging.info(f"LowLightEnhance: the sample image is not offered in Sample Data ({error})")
+            text = _("LowLightEnhance: the sample image is not offered in Sample Data ({reason})")
+            logging.info(text.format(reason=error))
 
 
 class LowLightEnhanceWidget(ScriptedLoadableModuleWidget):

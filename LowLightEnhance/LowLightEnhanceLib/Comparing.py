@@ -172,7 +172,7 @@ class Wipe:
         array[...] = 0
         node = slicer.mrmlScene.CreateNodeByClass(shown.GetClassName())
         node.UnRegister(None)
-        node.SetName(f"{shown.GetName()} wipe")
+        node.SetName(_("{name} wipe").format(name=shown.GetName()))
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node.SetAndObserveImageData(image)

@@ -11,7 +11,7 @@ from .Problems import Problem
 
 FILE = Path(__file__).resolve().parent.parent / "Resources" / "SampleData" / "DarkRetina.png"
 SHA256 = "652901a989a094d260c197befde8cd408f46b44e4b7c4d359370a7d327e08f6a"
-NAME = "Dark retina (sample)"
+NAME = _("Dark retina (sample)")
 ORIGIN = _("Fundus photograph of a healthy left eye, in the public domain (scikit-image), darkened by simulation.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from pathlib import Path
 
@@ -201,31 +200,36 @@ def test_a_film_is_compared_and_tuned(module, qtbot, dark):
 @pytest.mark.parametrize(("moved", "other"), [("Original", "Enhanced"), ("Enhanced", "Original")])
 def test_scrolling_or_zooming_one_view_moves_the_other(module, qtbot, dark, moved, other):
     """Through Slicer's own link logic, as the mouse wheel does it: what is seen is compared, not what is set."""
-    bright = np.full_like(dark[..., 1], 60)
-    enhance(module, qtbot, added(np.stack([dark[..., 1], bright, dark[..., 0]])))
+    even = np.full_like(dark[..., 1], 60)
+    enhance(module, qtbot, added(np.stack([dark[..., 1], even, dark[..., 0]])))
     view = slicer.app.layoutManager().sliceWidget(f"LowLight{moved}")
     before = as_seen()
-    view.logic.StartSliceOffsetInteraction()
-    view.logic.SetSliceOffset(1.0)
-    view.logic.EndSliceOffsetInteraction()
-    scrolled = as_seen()
+    scroll(view, 1.0)
     assert slicer.app.layoutManager().sliceWidget(f"LowLight{other}").node.GetSliceOffset() == 1.0
-    for name in before:
-        assert np.ptp(scrolled[name][40:-40, 40:-40].astype(int)) < np.ptp(before[name].astype(int)) / 2, name
-    view.logic.StartSliceOffsetInteraction()
-    view.logic.SetSliceOffset(2.0)
-    view.logic.EndSliceOffsetInteraction()
+    for name, picture in as_seen().items():
+        assert np.ptp(middle(picture, 100)) < np.ptp(middle(before[name], 100)) / 2, name
+    scroll(view, 2.0)
     whole = as_seen()
     view.logic.StartSliceNodeInteraction(view.node.FieldOfViewFlag)
     width, height, depth = view.node.GetFieldOfView()
     view.node.SetFieldOfView(width / 4, height / 4, depth)
     view.logic.EndSliceNodeInteraction()
-    zoomed = as_seen()
-    for name, picture in whole.items():
-        # A quarter of the width lies in the middle of what was seen before.
-        rows, columns = (slice(length // 2 - length // 8, length // 2 + length // 8) for length in picture.shape[:2])
-        assert abs(zoomed[name].mean() - picture[rows, columns].mean()) < 0.2 * picture[rows, columns].mean(), name
-        assert abs(zoomed[name].mean() - picture.mean()) > 0.3 * picture.mean(), name
+    for name, picture in as_seen().items():
+        large, small = middle(picture, 200)[::4, ::4], middle(whole[name], 50)
+        assert np.corrcoef(large.ravel(), small.ravel())[0, 1] > 0.8, name
+
+
+def scroll(view, offset: float) -> None:
+    """As the mouse wheel does."""
+    view.logic.StartSliceOffsetInteraction()
+    view.logic.SetSliceOffset(offset)
+    view.logic.EndSliceOffsetInteraction()
+
+
+def middle(picture: np.ndarray, half: int) -> np.ndarray:
+    """Brightness of the square in the middle of a view, of twice `half` pixels."""
+    row, column = picture.shape[0] // 2, picture.shape[1] // 2
+    return picture[row - half : row + half, column - half : column + half].mean(-1)
 
 
 def test_the_wipe_shows_the_original_on_the_left(module, qtbot, dark):
@@ -560,15 +564,6 @@ USED = {
     ),
     *("QListWidget", "QProgressBar", "QGroupBox", "_NodeComboBox", "_SliderWidget"),
 }
-
-
-def test_every_text_can_be_translated():
-    """Texts for people go through _(): sentences outside of it would stay English."""
-    library = Path(__file__).parents[2] / "LowLightEnhance" / "LowLightEnhanceLib"
-    for file in library.glob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        shown = re.findall(r"(?:\.text = |tell\(|setPlainText\(|appendPlainText\()(\"[A-Z][^\"]+\")", text)
-        assert not shown, f"{file.name}: {shown}"
 
 
 def test_the_sample_is_the_image_that_demo_darkens():
