@@ -183,6 +183,8 @@ class Installer:
         self._buffer += bytes(self._process.readAllStandardOutput().data()).decode("utf-8", "replace")
         *lines, self._buffer = self._buffer.split("\n")
         for line in lines:
+            # From which line of which file a package comes is of no interest here.
+            line = re.sub(r" \(from -r .*\(line \d+\)\)", "", line)
             self._log(line.rstrip())
             self._last = line.strip() or self._last
             met = re.match(r"\s*(Collecting|Processing|Downloading|Installing collected packages)\b:?\s*(\S*)", line)

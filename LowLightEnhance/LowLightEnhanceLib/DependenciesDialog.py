@@ -124,7 +124,7 @@ class DependenciesDialog:
 
     def _choose(self, *_unused):
         for widget in (self.ui.wheelsEdit, self.ui.browseButton):
-            widget.enabled = self.ui.wheelsRadio.checked
+            widget.enabled = self.ui.wheelsRadio.checked and not self.busy
         intro = _(
             "The network runs in ONNX Runtime, in a process beside Slicer. For that, these packages are installed, "
             "once: <b>about {size:.0f} MB</b>. PyTorch is not needed."
@@ -174,3 +174,5 @@ class DependenciesDialog:
         ui.progressBar.maximum = 0 if running else 100
         for radio in (ui.indexRadio, ui.wheelsRadio, ui.slicerRadio):
             radio.enabled = not running and not (radio is ui.slicerRadio and Environment.clashes())
+        for widget in (ui.wheelsEdit, ui.browseButton):
+            widget.enabled = not running and ui.wheelsRadio.checked

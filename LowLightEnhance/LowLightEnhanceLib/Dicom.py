@@ -3,6 +3,8 @@
 import slicer
 from slicer.i18n import tr as _
 
+from . import SampleData
+
 KINDS = {
     **dict.fromkeys(("CR", "DX", "MG", "RG", "XA", "RF", "PX", "IO"), "xray"),
     **dict.fromkeys(("US", "IVUS"), "ultrasound"),
@@ -26,10 +28,10 @@ def instances(node):
 
 
 def files(node):
-    """Paths of those instances, as far as the database knows them, each once."""
+    """Paths of those instances, as far as the database knows them, each once; of the sample image, its own file."""
     database = slicer.dicomDatabase
     found = [database.fileForInstance(uid) for uid in instances(node)] if database is not None else []
-    return list(dict.fromkeys(path for path in found if path))
+    return list(dict.fromkeys(path for path in found if path)) or SampleData.files(node)
 
 
 def modality(node):

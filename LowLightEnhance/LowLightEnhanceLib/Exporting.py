@@ -145,7 +145,8 @@ class Export:
         self._over = True
         self._clean()
         where = _("Slicer's DICOM database") if self._temporary is not None else str(self._folder)
-        lines = [_("{count} DICOM files written to {where}.").format(count=count, where=where)]
+        told = _("One DICOM file written to {where}.") if count == 1 else _("{count} DICOM files written to {where}.")
+        lines = [told.format(count=count, where=where)]
         if message.get("anew"):
             lines.append(self._howAnew())
         refused = message.get("refused", [])

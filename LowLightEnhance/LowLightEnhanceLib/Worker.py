@@ -206,7 +206,7 @@ class Worker:
                 _("The enhancer needs the Python package {name}, which is not installed.").format(
                     name=lacking.group(1)
                 ),
-                _("Press “Install…” under Settings."),
+                _("Press “Install what is needed…”, or “Install…” under Settings."),
             )
         if self.folder:
             return workerEnded()

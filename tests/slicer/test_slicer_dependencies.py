@@ -21,7 +21,6 @@ from LowLightEnhanceLib.Problems import Problem
 from PySide6 import QtCore, QtTest, QtWidgets
 from slicer_volumes import added
 from slicer_wheels import wheel_of
-from slicer_window import picture_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -107,7 +106,6 @@ def test_the_dialog_names_every_package_its_size_and_the_folder(monkeypatch, bar
     sizes = [table.item(row, 2).text() for row in range(table.rowCount)]
     assert all(size.endswith(" MB") for size in sizes)
     assert len(sizes) == len(Environment.requirements()) + 1
-    picture_of(dialog.dialog, "dependencies", tmp_path)
     dialog.close()
 
 

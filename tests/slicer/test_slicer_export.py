@@ -85,6 +85,30 @@ def test_an_export_that_left_files_out_is_not_announced_as_good(module, qtbot, c
     assert shown_as(module) == "warning"
 
 
+def test_the_sample_image_can_be_exported_too(module, qtbot, tmp_path):
+    module.ui.sampleButton.click()
+    enhancement = enhance(module, qtbot)
+    assert exported(module, qtbot, tmp_path / "out") == f"One DICOM file written to {tmp_path / 'out'}."
+    assert shown_as(module) == "good"
+    (path,) = (tmp_path / "out").rglob("*.dcm")
+    dataset = pydicom.dcmread(path)
+    assert str(dataset.PatientName) == "Sample^Dark Retina"
+    apart = np.abs(dataset.pixel_array.astype(int) - Volumes.arrayOf(enhancement.output.node)[0])
+    assert apart.max() <= 1, f"{apart.max()}, {np.mean(apart > 0)}"
+
+
+def test_the_samples_dicom_file_is_the_picture_that_is_shown():
+    import slicer_sample
+    from LowLightEnhanceLib import SampleData
+
+    shipped, made = pydicom.dcmread(SampleData.DICOM), slicer_sample.sample()
+    shown = Volumes.arrayOf(SampleData.load())[0]
+    assert np.array_equal(shipped.pixel_array, shown)
+    for element in made:
+        if element.keyword != "PixelData":
+            assert shipped[element.tag] == element
+
+
 def test_the_window_lives_while_the_database_takes_the_files(module, qtbot, clip):
     from PySide6 import QtCore
 

@@ -30,7 +30,9 @@ class SliceView(QtWidgets.QWidget):
         self.tag, self.title = tag, properties.get("viewlabel", tag)
         self.node = scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
         if self.node is None:
-            node = slicer.vtkMRMLSliceNode()
+            # By its scene, which knows how anatomical planes lie: left on the right.
+            node = scene.CreateNodeByClass("vtkMRMLSliceNode")
+            node.UnRegister(None)
             node.SetSingletonTag(tag)
             node.SetName(tag)
             node.SetLayoutName(tag)
