@@ -4,7 +4,8 @@ In a script or the Python console:
 
     import LowLightEnhance
     logic = LowLightEnhance.LowLightEnhanceLogic()
-    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)    # waits; None if the image needs nothing
+    result = logic.enhance(volumeNode)                                 # waits; None if the image needs nothing
+    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)    # a strength named: enhanced in any case
 
     job = logic.enhanceAsync(                                          # returns at once
         volumeNode,

@@ -2,8 +2,8 @@
 
 On Slicer's real scene and real Qt, offscreen, with the stand-ins of tests/slicer for the application. All of one run on
 one machine, in turns: trust the ratios. Where other programs compete for the processor, the wall clock also counts how
-long they had it; so the processor time of the same stretch is told beside it. The run ends with 1 where a bound is missed by
-more than a busy machine explains.
+long they had it; so the processor time of the same stretch is told beside it. The run ends with 1 where a bound is
+missed by more than a busy machine explains.
 """
 
 from __future__ import annotations
