@@ -107,7 +107,7 @@ class Tutorial:
         self.ui.enhanceButton.click()
         self.finished()
         self.panel.compare.showAlone(self.ui.inputSelector.currentNode())
-        self.picture("needed")
+        self.picture("needed", self.window.module.parent)
         self.logic.worker._command = working
 
         Settings.write("packagesFolder", PACKAGES)
@@ -164,7 +164,7 @@ class Tutorial:
         ui.exportSection.collapsed = False
         ui.exportButton.click()
         self.finished()
-        self.picture("export")
+        self.picture("export", self.window.module.parent)
         ui.exportSection.collapsed = True
         self.clear()
 
@@ -181,7 +181,7 @@ class Tutorial:
         self.picture("progress")
         self.ui.cancelButton.click()
         self.finished()
-        self.picture("cancelled")
+        self.picture("cancelled", self.window.module.parent)
         self.enhance(film)
         self.measured()
         self.picture("stack")
