@@ -13,7 +13,7 @@ from slicer_volumes import added, node_ids
 @pytest.fixture
 def faint(dim):
     """A 16-bit image that uses but 228 of its 65536 values, as some detectors write them."""
-    return added(np.minimum(dim[None, ..., 1].astype(np.uint16) * 3, 228), "faint")
+    return added(np.minimum(dim[None, ..., 1].astype(np.uint16) * 8, 228), "faint")
 
 
 @pytest.fixture
