@@ -16,7 +16,7 @@ class ComparePart:
 
     def __init__(self, panel):
         self._panel, self._ui = panel, panel.ui
-        self.comparison = Comparing.Comparison()
+        self.comparison, self._mapShown = Comparing.Comparison(), ""
         ui = self._ui
         self._radios = dict(zip(_MODES, (ui.sideRadio, ui.wipeRadio, ui.slicerRadio)))
         self._radios[Settings.read("view", "side")].checked = True
@@ -104,8 +104,10 @@ class ComparePart:
         kind = self._ui.mapBox.itemData(self._ui.mapBox.currentIndex)
         enhancement = self._panel.enhancement
         self.refresh()
-        if not kind or enhancement is None:
+        if kind != self._mapShown:
+            # The one of before must not pass for the one that is chosen now.
             self._clearMap()
+        if not kind or enhancement is None:
             return
 
         def shown(node):
@@ -115,6 +117,7 @@ class ComparePart:
             ):
                 self.comparison.showMap(node, self._ui.opacitySlider.value / 100)
                 self._showLegend(kind, node)
+                self._mapShown = kind
 
         def failed(problem):
             self._ui.mapBox.currentIndex = 0
@@ -128,6 +131,7 @@ class ComparePart:
     def _clearMap(self):
         self.comparison.showMap(None)
         self._ui.legendLabel.visible = False
+        self._mapShown = ""
 
     def _showLegend(self, kind, node):
         described = Maps.KINDS[kind]

@@ -160,6 +160,8 @@ class EnhancePart:
         """Follow the selector."""
         if self._panel.parameters is None:
             return
+        # Sliders that are moved here make the panel read all parameters: the image's must be the present one.
+        self._panel.parameters.inputNode = node
         self._chosen, self._agreed = False, None
         if self._panel.offering:
             # It spoke of another image.

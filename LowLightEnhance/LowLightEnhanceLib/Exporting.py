@@ -162,7 +162,8 @@ class Export:
         if self._enhancement.output.frames > 1:
             shared = self._enhancement.wishes.sharedTone
             how.append(_("one exposure for all slices") if shared else _("each slice with its own exposure"))
-        how.append(_("brightness {0:g}, denoising {1:g}").format(*self._strengths))
+        brightness, denoise = self._strengths
+        how.append(_("brightness {brightness:g}, denoising {denoise:g}").format(brightness=brightness, denoise=denoise))
         return _("The stored files were enhanced anew ({how}); compare them with what is shown.").format(
             how=", ".join(how)
         )

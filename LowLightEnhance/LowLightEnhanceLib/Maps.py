@@ -67,7 +67,8 @@ KINDS = {
 
 def show(worker, enhancement, kind, shown, failed):
     """Make the volume of a map for the picture as it is now, or take the one that is there, and call `shown(node)`."""
-    strengths = enhancement.present
+    # What the network expects of itself is of the full strength, wherever the sliders are.
+    strengths = (1.0, 1.0) if kind == "uncertainty" else enhancement.present
     node = enhancement.maps.get(kind)
     if _inScene(node) and node.GetAttribute(_STRENGTHS) == _text(strengths):
         shown(node)

@@ -57,6 +57,8 @@ class SequenceOutput:
             volume.SetAndObserveImageData(one)
             volume.CopyOrientation(item)
             volume.SetName(self.node.GetName())
+            # The volume that shows the sequence takes it from here.
+            volume.SetAttribute(Volumes.MADE, "1")
             self.node.SetDataNodeAtValue(volume, picture.node.GetNthIndexValue(index))
         Volumes.mark(self.node, picture.node)
         self._browser = browserOf(picture.node) or self._newBrowser(picture.node)

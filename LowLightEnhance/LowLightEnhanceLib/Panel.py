@@ -134,7 +134,9 @@ class Panel:
         self.ui.logView.appendPlainText(_withoutNames(text, self.ui.folderEdit.text.strip()))
 
     def show(self, enhancement):
-        """Make an enhancement the one that all parts act on; None: none."""
+        """Make an enhancement the one that all parts act on; None: none, nor one that lacks its original."""
+        if enhancement is not None and not inScene(enhancement.source):
+            enhancement = None
         self.enhancement = enhancement
         self.compare.show(enhancement)
         self.findings.show(enhancement)
