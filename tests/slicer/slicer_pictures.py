@@ -55,7 +55,7 @@ class Tutorial:
 
     def picture(self, name: str, widget: Any = None) -> None:
         """Write what is on the screen; of a dialog, that alone."""
-        if self._wanted and name not in self._wanted:
+        if not self.wants(name):
             return
         QtWidgets.QApplication.processEvents()
         picture = (widget or self.window).grab()
@@ -63,6 +63,9 @@ class Tutorial:
         path = self._folder / f"{name}{'@2x' if ratio == 2 else ''}.png"
         assert picture.toImage().convertToFormat(QtGui.QImage.Format_RGB888).save(str(path))
         self.made.append(path)
+
+    def wants(self, name: str) -> bool:
+        return not self._wanted or name in self._wanted
 
     # What is done
 
@@ -99,7 +102,6 @@ class Tutorial:
     def install(self) -> None:
         """What is missing, what will be installed, and how that goes on."""
         from LowLightEnhanceLib import SampleData, Settings
-        from slicer_wheels import wheel_of
 
         working = self.logic.worker._command
         self.logic.worker._command = [sys.executable, "-c", MISSING]
@@ -114,12 +116,22 @@ class Tutorial:
         self.ui.neededButton.click()
         dialog = self.panel.settings.dialog
         self.picture("dependencies", dialog.dialog)
+        if self.wants("installing"):
+            self.installing(dialog)
+        dialog.close()
+        Settings.write("packagesFolder", "")
+        self.panel.settings.lookAgain()
+        self.clear()
+
+    def installing(self, dialog: Any) -> None:
+        """From a folder of wheels, which holds packages of the right names."""
+        from LowLightEnhanceLib import Environment, Settings
+        from slicer_wheels import wheel_of
+
         dialog.ui.wheelsRadio.click()
         Settings.write("packagesFolder", str(self._temporary / "packages"))
         wheels = self._temporary / "wheels"
         wheels.mkdir()
-        from LowLightEnhanceLib import Environment
-
         for name, *_rest in Environment.requirements():
             wheel_of(wheels, name, importlib.metadata.version(name))
         os.chdir(self._temporary)
@@ -130,10 +142,6 @@ class Tutorial:
         dialog.ui.wheelsEdit.text = "/media/usb/wheels"
         self.until(lambda: len(seen) >= 8 or not dialog.busy)
         self.picture("installing", dialog.dialog)
-        dialog.close()
-        Settings.write("packagesFolder", "")
-        self.panel.settings.lookAgain()
-        self.clear()
 
     def sample(self) -> None:
         """From the sample image to its export."""
@@ -191,11 +199,12 @@ class Tutorial:
         """A good image, and one whose values are measurements."""
         from slicer_volumes import added
 
-        good = added(retina()[None], "Fundus, left eye")
-        self.panel.compare.showAlone(good)
-        self.enhance(good)
-        self.picture("unchanged")
-        self.clear()
+        if self.wants("unchanged"):
+            good = added(retina()[None], "Fundus, left eye")
+            self.panel.compare.showAlone(good)
+            self.enhance(good)
+            self.picture("unchanged")
+            self.clear()
         scan = self.loaded("examples_overlay.dcm", "MR abdomen")
         self.panel.compare.showAlone(scan)
         self.window.choose(scan)
