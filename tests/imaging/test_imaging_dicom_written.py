@@ -113,6 +113,26 @@ def test_a_rescale_that_would_show_one_grey_is_mended(tmp_path: Path) -> None:
     assert (result.RescaleSlope, result.RescaleIntercept, result.RescaleType) == (1, 0, "US")
 
 
+@pytest.mark.parametrize(
+    ("name", "keyword", "read_alike", "standard"),
+    [
+        ("SC_rgb_rle_2frame.dcm", "NumberOfFrames", "AE", "IS"),
+        ("CT_small.dcm", "PhotometricInterpretation", "LO", "CS"),
+        ("CT_small.dcm", "Rows", "SS", "US"),
+    ],
+)
+def test_what_others_find_the_pixels_by_has_its_standard_type(
+    name: str, keyword: str, read_alike: str, standard: str, tmp_path: Path
+) -> None:
+    dataset = pydicom.dcmread(shipped(name))
+    value = dataset[keyword].value
+    dataset[keyword] = pydicom.DataElement(keyword, read_alike, value if read_alike == "SS" else str(value))
+    dataset.save_as(tmp_path / "in.dcm")
+    assert [read_alike] == [pydicom.dcmread(tmp_path / "in.dcm")[keyword].VR]
+    result = brighter(tmp_path / "in.dcm", tmp_path / "out.dcm")
+    assert (result[keyword].VR, result[keyword].value) == (standard, value)
+
+
 def test_colours_of_a_flow_no_longer_say_how_fast_it_is(tmp_path: Path) -> None:
     region = Dataset()
     region.PhysicalUnitsXDirection, region.PhysicalDeltaX, region.PixelComponentPhysicalUnits = 3, 0.01, 7

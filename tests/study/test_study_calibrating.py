@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fewer_answers import without
 
 from lowlight.enhance.settings import Settings
 from lowlight.errors import StudyError
@@ -98,10 +98,7 @@ def test_a_study_file_is_calibrated_and_the_settings_say_where_it_comes_from(ans
 
 
 def test_too_few_answers_are_refused_with_how_many_are_needed(answered: Path, tmp_path: Path) -> None:
-    few = Path(shutil.copy(answered, tmp_path / "few.study"))
-    with StudyFile(few) as study:
-        with study.changing() as change:
-            change.execute("DELETE FROM answer WHERE item IN (SELECT id FROM item WHERE position > 6)")
+    with StudyFile(without(answered, tmp_path / "few.study", "position > 6")) as study:
         (found,) = calibrate(study, DEFAULTS)
     assert "48 comparisons by 8 readers are too few: at least 60 by 3 are needed" in found.refusal
     assert found.strengths == []
@@ -113,10 +110,7 @@ def test_too_few_answers_are_refused_with_how_many_are_needed(answered: Path, tm
 
 
 def test_one_reader_alone_calibrates_nothing(answered: Path, tmp_path: Path) -> None:
-    alone = Path(shutil.copy(answered, tmp_path / "alone.study"))
-    with StudyFile(alone) as study:
-        with study.changing() as change:
-            change.execute("DELETE FROM answer WHERE item IN (SELECT id FROM item WHERE reader <> 'R1')")
+    with StudyFile(without(answered, tmp_path / "alone.study", "reader <> 'R1'")) as study:
         (found,) = calibrate(study, DEFAULTS)
     assert "by 1 reader are too few" in found.refusal
 

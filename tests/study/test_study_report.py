@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 
 import browser
 import numpy as np
 import pytest
+from fewer_answers import without
 from PIL import Image
 
 from lowlight import Enhancer
@@ -80,12 +80,7 @@ def study_fact(path: Path, key: str) -> str:
 
 
 def test_repetitions_do_not_count_twice_but_for_agreement(simulated: Path, tmp_path: Path) -> None:
-    without = Path(shutil.copy(simulated, tmp_path / "without.study"))
-    with StudyFile(without) as study:
-        with study.changing() as change:
-            again = "SELECT answer.id FROM answer JOIN item ON item.id = item WHERE repeats IS NOT NULL"
-            change.execute(f"DELETE FROM grade WHERE answer IN ({again})")
-            change.execute(f"DELETE FROM answer WHERE id IN ({again})")
+    with StudyFile(without(simulated, tmp_path / "once.study", "repeats IS NOT NULL")) as study:
         fewer = analyse(study, RESAMPLES, 1)
     with StudyFile(simulated) as study:
         all_of_them = analyse(study, RESAMPLES, 1)
@@ -96,12 +91,7 @@ def test_repetitions_do_not_count_twice_but_for_agreement(simulated: Path, tmp_p
 
 
 def test_one_reader_only_is_analysed_and_said_to_hold_for_this_reader(simulated: Path, tmp_path: Path) -> None:
-    alone = Path(shutil.copy(simulated, tmp_path / "alone.study"))
-    with StudyFile(alone) as study:
-        with study.changing() as change:
-            others = "SELECT answer.id FROM answer JOIN item ON item.id = item WHERE reader <> 'R1'"
-            change.execute(f"DELETE FROM grade WHERE answer IN ({others})")
-            change.execute(f"DELETE FROM answer WHERE id IN ({others})")
+    with StudyFile(without(simulated, tmp_path / "alone.study", "reader <> 'R1'")) as study:
         findings = analyse(study, RESAMPLES, 1)
     assert any(note.startswith("One reader only") for note in findings.notes)
     assert findings.groups[0].between is None

@@ -106,6 +106,17 @@ _OF_ORIGINAL_MR = (
     "TimeOfFlightContrast",
 )
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_DESCRIBING_PIXELS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+)
 _NO_UNIT = "US"
 _NOT_APPLICABLE = 0  # of the units of colours in a region of ultrasound (C.8.5.5)
 _SERIES_OFFSET = 1000
@@ -385,6 +396,10 @@ def _say_what_has_no_unit(result: Dataset) -> None:
 
 
 def _set_pixels(result: Dataset, stored: NDArray[Any]) -> None:
+    # Another reader finds the pixels by these; a source may have them under a type that is merely read alike.
+    for keyword in _DESCRIBING_PIXELS:
+        if result.get(keyword) not in (None, ""):
+            _put(result, **{keyword: result[keyword].value})
     colour = result.PhotometricInterpretation not in GREY
     if colour:
         for keyword in _PALETTE:
