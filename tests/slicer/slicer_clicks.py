@@ -30,7 +30,7 @@ def exported(module: Any, qtbot: Any, folder: Any) -> str:
     module.ui.folderRadio.click()
     module.ui.folderEdit.text = str(folder)
     module.ui.exportButton.click()
-    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=300_000)
     return module.message
 
 
