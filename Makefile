@@ -53,11 +53,12 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)-label/lowlight_done
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
 	$(BIN)/python benchmarks/worker_time.py
 	$(BIN)/python benchmarks/pacs_time.py
+	$(BIN)/python benchmarks/label_time.py
 	$(BIN)/python benchmarks/slicer_time.py
 
 clean:

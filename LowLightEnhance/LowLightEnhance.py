@@ -4,8 +4,8 @@ In a script or the Python console:
 
     import LowLightEnhance
     logic = LowLightEnhance.LowLightEnhanceLogic()
-    result = logic.enhance(volumeNode)                                 # waits; None if the image needs nothing
-    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)    # a strength named: enhanced in any case
+    # Waits. With no strength named it gives None for an image that needs nothing.
+    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)
 
     job = logic.enhanceAsync(                                          # returns at once
         volumeNode,
