@@ -5,6 +5,7 @@ import math
 import os
 
 import numpy as np
+from slicer.i18n import tr as _
 
 STEP = 2 << 20
 """Bytes that are copied in one step."""
@@ -52,7 +53,11 @@ def copied(path, target):
     source = np.load(path, mmap_mode="r", allow_pickle=False)
     try:
         if source.shape != target.shape:
-            raise ValueError(f"an array of shape {source.shape} came, {target.shape} was expected")
+            raise ValueError(
+                _("an array of shape {found} came, {wanted} was expected").format(
+                    found=source.shape, wanted=target.shape
+                )
+            )
         for part in _steps(target):
             target[part] = source[part]
             yield

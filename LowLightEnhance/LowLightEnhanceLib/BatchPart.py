@@ -62,7 +62,9 @@ class BatchPart:
     def _progress(self, share, name):
         bar = self._ui.batchProgress
         bar.value = round(1000 * share)
-        bar.format = f"{100 * share:.0f} %%  {name}"
+        # Qt replaces %p, %v and %m, in a name, too.
+        name = name.replace("%", "%\u200b")
+        bar.format = f"{100 * share:.0f} %  {name}"
 
     def _finished(self, summary):
         self._batch = None

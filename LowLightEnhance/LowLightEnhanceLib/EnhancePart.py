@@ -26,6 +26,7 @@ PHASES = {
     "reporting": _("Measuring…"),
     "writing": _("Finishing…"),
     "fetching": _("Adding the result…"),
+    "importing": _("Into the DICOM database…"),
 }
 _SETTLE = 250
 """Milliseconds of rest after which a stack follows the sliders as a whole."""

@@ -36,6 +36,12 @@ class ExportPart:
         if self._export is not None:
             self._export.cancel()
 
+    def close(self):
+        """The panel closes."""
+        if self._export is not None:
+            self._export.abandon()
+            self._export = None
+
     def export(self, *_unused):
         """Write the enhancement at the strengths of the sliders."""
         if self._panel.enhancement is None or self._panel.busy:

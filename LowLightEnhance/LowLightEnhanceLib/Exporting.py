@@ -6,11 +6,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import slicer
 from slicer.i18n import tr as _
 
 from . import Dicom, ProcessTree
 from .Blending import alive
+from .Importing import Import
 from .Jobs import blackAndWhite
 from .Problems import Problem, cancelled
 
@@ -55,15 +55,23 @@ class Export:
         self._folder = Path(folder or self._temporary).absolute()
         self._anew = anew
         self._strengths, self._label = strengths, label
-        self._number, self._over = None, False
+        self._number, self._over, self._import, self._cancelled = None, False, None, False
         worker.whenReady(self._ask, self._end)
 
     def cancel(self):
         """Stop; files that are already written stay."""
-        if self._number is not None:
+        if self._import is not None:
+            self._cancelled = True
+            self._import.cancel()
+        elif self._number is not None:
             self._worker.cancel(self._number)
         else:
             self._end(cancelled())
+
+    def abandon(self):
+        """The panel closes: stop, and tell nobody."""
+        self._finished = self._failed = self._progressed = lambda *_unused: None
+        self.cancel()
 
     def _ask(self):
         if self._over:
@@ -107,21 +115,38 @@ class Export:
         self._progressed(message.get("phase", ""), message.get("done", 0), message.get("total", 0))
 
     def _written(self, message):
-        files = message["files"]
-        try:
-            if self._temporary is not None:
-                self._toDatabase()
-        except Exception as error:
-            self._end(
-                Problem(
-                    "not-written", _("Slicer's DICOM database did not take the series: {reason}.").format(reason=error)
-                )
-            )
+        count = len(message["files"])
+        if self._temporary is None:
+            self._done(message, count)
             return
-        finally:
-            self._clean()
+        try:
+            self._import = Import(
+                self._folder,
+                lambda taken: self._imported(message, count, taken),
+                lambda done, total: self._progressed("importing", done, total),
+            )
+        except Exception as error:  # whatever the database is unhappy with
+            self._end(_notTaken(error))
+
+    def _imported(self, message, count, taken):
+        self._import = None
+        if taken == count:
+            self._done(message, count)
+        elif self._cancelled:
+            told = _("Cancelled. {taken} of {count} files are in Slicer's DICOM database.")
+            self._end(Problem("cancelled", told.format(taken=taken, count=count)))
+        elif taken:
+            told = _("it took {taken} of {count} files; see Slicer's error log")
+            self._end(_notTaken(told.format(taken=taken, count=count)))
+        else:
+            self._end(_notTaken(_("see Slicer's error log")))
+
+    def _done(self, message, count):
+        self._over = True
+        self._clean()
         where = _("Slicer's DICOM database") if self._temporary is not None else str(self._folder)
-        lines = [_("{count} DICOM files written to {where}.").format(count=len(files), where=where)]
+        told = _("One DICOM file written to {where}.") if count == 1 else _("{count} DICOM files written to {where}.")
+        lines = [told.format(count=count, where=where)]
         if message.get("anew"):
             lines.append(self._howAnew())
         refused = message.get("refused", [])
@@ -143,15 +168,6 @@ class Export:
             how=", ".join(how)
         )
 
-    def _toDatabase(self):
-        from DICOMLib import DICOMUtils
-
-        database = slicer.dicomDatabase
-        if database is None or not database.isOpen:
-            raise RuntimeError(_("no database is open; open the DICOM module once"))
-        if not DICOMUtils.importDicom(str(self._folder), database, copyFiles=True):
-            raise RuntimeError(_("see Slicer's error log"))
-
     def _end(self, problem):
         if self._over:
             return
@@ -168,6 +184,14 @@ class Export:
     def _clean(self):
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _notTaken(reason):
+    return Problem(
+        "not-written",
+        _("Slicer's DICOM database did not take the series: {reason}.").format(reason=reason),
+        _("Export into a folder, or mend the database in the DICOM module."),
+    )
 
 
 def _sweep():

@@ -223,7 +223,8 @@ class Job:
             self._steps.cancel()
         self._drop()
         self._close()
-        self._failed(problem)
+        # In our own words, whoever noticed it first.
+        self._failed(cancelled() if problem.kind == "cancelled" else problem)
 
     def _workerIsAnother(self):
         return not self._worker.running or self._worker.generation != self._generation

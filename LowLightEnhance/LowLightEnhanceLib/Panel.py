@@ -85,6 +85,8 @@ class Panel:
         for tag in self._observers:
             slicer.mrmlScene.RemoveObserver(tag)
         self.findings.stop()
+        self.settings.closeDialog()
+        self.export.close()
         self.study.close()
         self.compare.close()
         self.logic.close()

@@ -76,8 +76,17 @@ class SettingsPart:
 
     def install(self, *_unused):
         """Show what is needed, before anything is installed."""
-        self.dialog = DependenciesDialog(self._installed, self._panel.widget)
+        # A dialog whose installation still runs comes to the front; else what it says may be out of date.
+        if self.dialog is None or not self.dialog.busy:
+            self.closeDialog()
+            self.dialog = DependenciesDialog(self._installed, self._panel.widget)
         self.dialog.show()
+
+    def closeDialog(self):
+        """The dialog goes; an installation that it has begun is cancelled."""
+        if self.dialog is not None:
+            self.dialog.leave()
+            self.dialog = None
 
     def _installed(self):
         self.lookAgain()

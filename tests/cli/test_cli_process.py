@@ -205,3 +205,20 @@ def test_handlers_are_put_back() -> None:
     with Interruption().caught():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_an_interrupt_that_a_library_cannot_hand_on_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda one: told.append(one.exc_type))
+
+    class Library:
+        def __init__(self, fault: BaseException) -> None:
+            self._fault = fault
+
+        def __del__(self) -> None:
+            raise self._fault
+
+    with Interruption().caught():
+        Library(KeyboardInterrupt())
+        Library(ValueError())
+    assert told == [ValueError], "anything else is told as before"

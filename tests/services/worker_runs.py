@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 LONGEST = 120.0
@@ -54,6 +55,11 @@ class Worker:
     def pid(self) -> int:
         """Of the process."""
         return self.process.pid
+
+    def seconds_of_work(self) -> float:
+        """What the process has computed so far, in seconds of all processors together."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system) / psutil.cpu_count()
 
     def hello(self) -> Fields:
         """The first line; from then on arrays can be given."""

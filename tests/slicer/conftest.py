@@ -108,7 +108,7 @@ def shared_worker():
 
     worker = Worker()
     yield worker
-    worker.stop()
+    worker.close()
 
 
 @pytest.fixture

@@ -85,6 +85,76 @@ def test_an_export_that_left_files_out_is_not_announced_as_good(module, qtbot, c
     assert shown_as(module) == "warning"
 
 
+def test_the_sample_image_can_be_exported_too(module, qtbot, tmp_path):
+    module.ui.sampleButton.click()
+    enhancement = enhance(module, qtbot)
+    assert exported(module, qtbot, tmp_path / "out") == f"One DICOM file written to {tmp_path / 'out'}."
+    assert shown_as(module) == "good"
+    (path,) = (tmp_path / "out").rglob("*.dcm")
+    dataset = pydicom.dcmread(path)
+    assert str(dataset.PatientName) == "Sample^Dark Retina"
+    apart = np.abs(dataset.pixel_array.astype(int) - Volumes.arrayOf(enhancement.output.node)[0])
+    assert apart.max() <= 1, f"{apart.max()}, {np.mean(apart > 0)}"
+
+
+def test_the_samples_dicom_file_is_the_picture_that_is_shown():
+    import slicer_sample
+    from LowLightEnhanceLib import SampleData
+
+    shipped, made = pydicom.dcmread(SampleData.DICOM), slicer_sample.sample()
+    shown = Volumes.arrayOf(SampleData.load())[0]
+    assert np.array_equal(shipped.pixel_array, shown)
+    for element in made:
+        if element.keyword != "PixelData":
+            assert shipped[element.tag] == element
+
+
+def test_the_window_lives_while_the_database_takes_the_files(module, qtbot, clip):
+    from PySide6 import QtCore
+
+    volume, _files = clip
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    beats, bar = [], module.ui.progressBar
+    heart = QtCore.QTimer()
+    heart.timeout.connect(lambda: beats.append(bar.format))
+    heart.start(1)
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    assert any("DICOM database" in text for text in beats), "between two files"
+    assert slicer.dicomDatabase.imported[-1][1] == 3
+    assert "3 DICOM files written to Slicer's DICOM database" in module.message
+
+
+def test_an_import_can_be_cancelled_and_says_what_is_there(module, qtbot, clip, monkeypatch):
+    volume, _files = clip
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    take = slicer.dicomDatabase.take
+
+    def and_cancel(path):
+        take(path)
+        module.ui.cancelButton.click()
+
+    monkeypatch.setattr(slicer.dicomDatabase, "take", and_cancel)
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    assert module.message == "Cancelled. 1 of 3 files are in Slicer's DICOM database."
+    assert not Path(slicer.dicomDatabase.imported[-1][0]).exists()
+
+
+def test_a_database_that_does_not_take_the_files_is_told_about(module, qtbot, clip, monkeypatch):
+    volume, _files = clip
+    enhance(module, qtbot, volume)
+    module.ui.databaseRadio.click()
+    monkeypatch.setattr(slicer.dicomDatabase, "isOpen", False)
+    module.ui.exportButton.click()
+    qtbot.waitUntil(lambda: not module.panel.export.busy, timeout=60_000)
+    assert "no database is open" in module.message
+    assert "Export into a folder" in module.message
+    assert shown_as(module) == "problem"
+
+
 def test_no_batch_begins_while_files_are_written(module, qtbot, clip, tmp_path):
     volume, _files = clip
     enhance(module, qtbot, volume)

@@ -8,7 +8,6 @@ import slicer
 from LowLightEnhanceLib import Volumes
 from slicer_clicks import enhance, finished, shown_as
 from slicer_volumes import added, node_ids
-from slicer_window import picture_of
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def ct(clip, monkeypatch):
     return volume
 
 
-def test_a_result_that_came_out_black_is_not_announced_as_good(module, qtbot, faint, tmp_path):
+def test_a_result_that_came_out_black_is_not_announced_as_good(module, qtbot, faint):
     module.ui.rangeBox.currentIndex = module.ui.rangeBox.findData("type")
     black = enhance(module, qtbot, faint)
     assert Volumes.arrayOf(black.output.node).max() < 0.1 * 65535, "then there is nothing to warn of"
@@ -41,7 +40,6 @@ def test_a_result_that_came_out_black_is_not_announced_as_good(module, qtbot, fa
     # The way out is one click: what the window of the original shows can be seen in the result, too.
     Volumes.setWindow(faint, (0, 228))
     assert module.ui.offerButton.visible
-    picture_of(module.module.parent, "black", tmp_path)
     module.ui.offerButton.click()
     seen = finished(module, qtbot)
     assert seen is not black
@@ -64,14 +62,13 @@ def test_a_script_is_warned_of_a_black_result(warm_logic, faint):
     assert not warm_logic.enhancementOf(result).warnings, "nobody asked for it to be brighter"
 
 
-def test_values_that_measure_are_not_enhanced_before_someone_has_agreed(module, qtbot, ct, tmp_path):
+def test_values_that_measure_are_not_enhanced_before_someone_has_agreed(module, qtbot, ct):
     before = node_ids()
     assert enhance(module, qtbot, ct) is None
     assert not module.logic.busy
     assert node_ids() == before
     assert "CT values are measurements" in module.message
     assert shown_as(module) == "warning"
-    picture_of(module.module.parent, "measured", tmp_path)
     module.ui.offerButton.click()
     assert finished(module, qtbot) is not None
     assert "CT values are measurements" in module.message
@@ -91,14 +88,13 @@ def test_agreeing_counts_for_one_image_alone(module, qtbot, ct, dim):
     assert module.ui.offerButton.visible
 
 
-def test_in_a_batch_values_that_measure_are_not_ticked_and_never_pass_in_silence(module, qtbot, ct, dim, tmp_path):
+def test_in_a_batch_values_that_measure_are_not_ticked_and_never_pass_in_silence(module, qtbot, ct, dim):
     added(dim[None], "photograph")
     module.ui.tabs.currentIndex = 1
     rows = [module.ui.batchList.item(row) for row in range(module.ui.batchList.count)]
     ticked = {item.text(): item.checkState() == checked() for item in rows}
     assert [name for name, on in ticked.items() if on] == ["photograph"]
     assert any("CT" in name for name in ticked), "the list says why"
-    picture_of(module.module.parent, "measured-batch", tmp_path)
     module.ui.tickAllButton.click()
     assert [item.text() for item in rows if item.checkState() == checked()] == ["photograph"]
     next(item for item in rows if "CT" in item.text()).setCheckState(checked())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ import typer
 
 from lowlight.cli.guarding import guarded
 from lowlight.cli.options import FLAG, Debug
+from lowlight.cli.signals import interruption
 from lowlight.cli.text import counted, printable
 from lowlight.errors import DependencyError, InputError
 
@@ -70,6 +73,8 @@ def run(
         worker = Worker(the_rules, queue, once=once)
         if the_rules.health is not None:
             stack.callback(HealthServer(the_rules.health, queue, worker.progress).stop)
+        # One that came while libraries were loading, and was swallowed by them.
+        interruption.check()
         try:
             worker.run()
         finally:
@@ -84,14 +89,27 @@ def run(
 @pacs.command()
 @guarded
 def check(*, rules: RulesFile, debug: Debug = False) -> None:
-    """Check the rules, and whether the secrets that they name can be read; nothing is started."""
+    """Check the rules, and whether the secrets and certificates that they name can be used; nothing is started."""
     the_rules = _loaded(rules)
+    from lowlight.services.pacs.dimse import tls_client
     from lowlight.services.pacs.rules import WebRule
 
+    secrets: list[Path | None] = []
     for part in (*the_rules.sources, *the_rules.destinations):
         if isinstance(part, WebRule):
             part.password()
             part.token()
+            part.check_certificates()
+            secrets += [part.password_file, part.token_file, part.client_key]
+        elif part.tls is not None:
+            tls_client(part.tls)
+            secrets.append(part.tls.key)
+    for file in dict.fromkeys(secrets):
+        if file is not None and os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
+            print(
+                f"{printable(file)}: every user of this machine may read this secret; chmod o= takes that away",
+                file=sys.stderr,
+            )
     dry = "a dry run, " if the_rules.dry_run else ""
     parts = (counted(len(the_rules.sources), "source"), counted(len(the_rules.rules), "rule"))
     print(f"{printable(rules)}: {dry}{', '.join(parts)}, {counted(len(the_rules.destinations), 'destination')}")
@@ -100,16 +118,26 @@ def check(*, rules: RulesFile, debug: Debug = False) -> None:
 @pacs.command()
 @guarded
 def status(*, rules: RulesFile, as_json: Json = False, debug: Debug = False) -> None:
-    """Show how many instances are in each state, and why those that wait, were skipped or are in quarantine do."""
+    """Show how many instances are in each state, and why those that wait, were skipped or are in quarantine do.
+
+    Where the rules state a health port the worker is asked, too, what does not answer it.
+    """
+    from lowlight.services.pacs.health import asked
     from lowlight.services.pacs.queue import State
 
-    queue = _queue(rules)
+    the_rules = _loaded(rules)
+    queue = _queue(the_rules)
     counts, reasons = queue.counts(), queue.reasons(*State)
     queue.close()
+    worker, faults = (None, {}) if the_rules.health is None else asked(the_rules.health)
     if as_json:
         told = [{"state": state, "reason": reason, "instances": count} for state, reason, count in reasons]
-        print(json.dumps({"instances": counts, "reasons": told}))
+        print(json.dumps({"instances": counts, "reasons": told, "worker": worker, "faults": faults}))
         return
+    if worker is not None:
+        print(f"worker: {worker}")
+    if faults:
+        _print_table(("what does not answer", "why"), sorted(faults.items()))
     _print_table(("state", "instances"), [(state, str(count)) for state, count in counts.items()])
     if reasons:
         _print_table(("state", "instances", "reason"), [(state, str(count), why) for state, why, count in reasons])
@@ -129,7 +157,7 @@ def retry(
     from lowlight.services.pacs.logs import pseudonym
     from lowlight.services.pacs.queue import State
 
-    queue = _queue(rules)
+    queue = _queue(_loaded(rules))
     try:
         chosen = None
         if instances:
@@ -153,7 +181,7 @@ def list_quarantine(*, rules: RulesFile, uids: Uids = False, as_json: Json = Fal
     """Show what is in quarantine, and why."""
     from lowlight.services.pacs.queue import State
 
-    queue = _queue(rules)
+    queue = _queue(_loaded(rules))
     rows = queue.rows(State.QUARANTINED)
     queue.close()
     told = [_about(row, uids) for row in rows]
@@ -202,11 +230,10 @@ def _loaded(path: Path) -> Rules:
     return load(path)
 
 
-def _queue(rules: Path) -> Queue:
-    loaded = _loaded(rules)
+def _queue(rules: Rules) -> Queue:
     from lowlight.services.pacs.queue import Queue
 
-    return Queue(loaded.folder, worker=False)
+    return Queue(rules.folder, worker=False)
 
 
 def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

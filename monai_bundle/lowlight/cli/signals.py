@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,13 @@ class Interruption:
                 # A shell that starts a job in the background has it ignore Ctrl-C, which is meant for others.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     before[number] = signal.signal(number, self._receive)
+        told = sys.unraisablehook
+        # A library that cannot hand it on has it printed with a traceback, which says nothing to anybody.
+        sys.unraisablehook = lambda one: None if isinstance(one.exc_value, KeyboardInterrupt) else told(one)
         try:
             yield
         finally:
+            sys.unraisablehook = told
             for number, handler in before.items():
                 signal.signal(number, handler)
 

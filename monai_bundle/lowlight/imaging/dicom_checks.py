@@ -204,8 +204,13 @@ def _check_kind_of_pixels(path: Path, dataset: Dataset) -> None:
         raise InputError(path, f"is damaged: it stores {stored} bits in {allocated}", _AGAIN)
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in (*GREY, *COLOUR, PALETTE):
-        name = photometric if photometric in _NOT_SUPPORTED else "an unknown one"
-        raise InputError(path, f"has the photometric interpretation {name}", "convert it to grey or RGB")
+        known = photometric in _NOT_SUPPORTED
+        fault = (
+            f"has the photometric interpretation {photometric}"
+            if known
+            else "has an unknown photometric interpretation"
+        )
+        raise InputError(path, fault, "convert it to grey or RGB")
     samples = int(dataset.get("SamplesPerPixel", 1))
     expected = 3 if photometric in COLOUR else 1
     if samples != expected:

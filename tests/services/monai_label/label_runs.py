@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -32,11 +33,13 @@ class Label:
     def __init__(self, app: Path, studies: Path, log: Path) -> None:
         self.port = free_port()
         self.root, self.studies, self.app, self._log = f"http://127.0.0.1:{self.port}", studies, app, log
-        program = [sys.executable, "-m", "lowlight", "label-app", app, "--environment", ENVIRONMENT]
-        options = ["--studies", studies, "--port", self.port]
+        # As somebody types it: by paths that are relative to where they are.
+        near, environment = app.parent, os.path.relpath(ENVIRONMENT, app.parent)
+        program = [sys.executable, "-m", "lowlight", "label-app", app.name, "--environment", environment]
+        options = ["--studies", os.path.relpath(studies, near), "--port", self.port]
         with log.open("wb") as stream:
             line = [str(part) for part in [*program, *options]]
-            self.process = subprocess.Popen(line, stdout=stream, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(line, cwd=near, stdout=stream, stderr=subprocess.STDOUT)
 
     @property
     def log(self) -> str:

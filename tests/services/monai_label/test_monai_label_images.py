@@ -61,6 +61,12 @@ def test_a_16_bit_radiograph_keeps_depth_spacing_and_patient(label: Label, enhan
     assert got.ImageType[0] == "DERIVED"
 
 
+def test_a_radiograph_that_was_left_as_it_was_says_so(label: Label, tmp_path: Path) -> None:
+    got = pydicom.dcmread(label.enhanced("radiograph", tmp_path / "got.dcm", brightness=0, denoise=0))
+    np.testing.assert_array_equal(got.pixel_array, pydicom.dcmread(label.studies / "radiograph.dcm").pixel_array)
+    assert "DerivationCodeSequence" not in got
+
+
 def test_a_nifti_stack_keeps_depth_and_geometry(label: Label, enhancer: Enhancer, tmp_path: Path) -> None:
     got = nibabel.load(label.enhanced("stack", tmp_path / "got.nii.gz"))
     wanted = nibabel.load(expected(enhancer, label.studies / "stack.nii.gz", tmp_path / "wanted.nii.gz"))
@@ -92,6 +98,12 @@ def test_the_app_is_an_infer_task_of_type_others_with_options(label: Label) -> N
     model = label.answer("GET", "/info/")["models"]["lowlight"]
     assert model["type"] == "others"
     assert {"brightness", "denoise", "modality", "force"} <= set(model["config"])
+
+
+def test_a_browser_is_told_that_there_is_no_page(label: Label) -> None:
+    response = label.ask("GET", "/")
+    assert response.status_code == 200
+    assert "docs/monai_label.md" in response.text
 
 
 def test_no_result_is_left_on_the_server(label: Label) -> None:

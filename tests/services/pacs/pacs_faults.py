@@ -36,10 +36,11 @@ class Scene:
 
     Args:
         folder: for both. stall: seconds for which the archive says nothing.
+        pause: most seconds, beyond half of one, of a full disk and of refusals. chance: decides on the moments.
     """
 
-    def __init__(self, folder: Path, stall: float, chance: random.Random) -> None:
-        self.folder, self._stall, self._chance = folder, stall, chance
+    def __init__(self, folder: Path, stall: float, pause: float, chance: random.Random) -> None:
+        self.folder, self._stall, self._pause, self._chance = folder, stall, pause, chance
         self._flag = folder / "refusing"
         script = folder / "filter.lua"
         script.write_text(_REFUSING.format(flag=str(self._flag)))
@@ -88,13 +89,13 @@ class Scene:
         """No file of the worker may grow; a limit of the system, since a full disk would hurt others."""
         process = psutil.Process(self.worker.pid)
         process.rlimit(psutil.RLIMIT_FSIZE, (_SMALL, psutil.RLIM_INFINITY))
-        time.sleep(self._chance.uniform(0.5, 2))
+        time.sleep(self._chance.uniform(0.5, 0.5 + self._pause))
         process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
 
     def refuse(self) -> None:
         """The archive takes no derived instance for a while."""
         self._flag.touch()
-        time.sleep(self._chance.uniform(0.5, 2))
+        time.sleep(self._chance.uniform(0.5, 0.5 + self._pause))
         self._flag.unlink()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -109,10 +110,16 @@ class Scene:
         return (self.folder / "worker.log").read_bytes().count(b'"event": "started"')
 
 
-def hurt(folder: Path, seed: int, each: int, stall: float, patience: float = 600) -> None:
-    """Do every fault so many times at random moments during 60 instances; fails if anything is lost or doubled."""
+def hurt(folder: Path, seed: int, each: int, stall: float, pause: float = 1.5, patience: float = 600) -> None:
+    """Do every fault so many times at random moments during 60 instances; fails if anything is lost or doubled.
+
+    Args:
+        folder: for archive and worker. seed: of the moments. each: times. stall: seconds of silence.
+        pause: most seconds between two faults, and in which the disk is full or the archive refuses.
+        patience: seconds in which all has to be at its end.
+    """
     chance = random.Random(seed)
-    with _scene(folder, stall, chance) as scene:
+    with _scene(folder, stall, pause, chance) as scene:
         events = list(scene.faults) * each
         chance.shuffle(events)
         images = [radiograph(number) for number in range(INSTANCES - 20)]
@@ -121,7 +128,7 @@ def hurt(folder: Path, seed: int, each: int, stall: float, patience: float = 600
         share = -(-len(images) // len(events))
         for number, event in enumerate(events):
             push(scene.archive, images[number * share : (number + 1) * share])
-            time.sleep(chance.uniform(0, 1.5))
+            time.sleep(chance.uniform(0, pause))
             scene.faults[event]()
         queue = Queue(load(scene.rules).folder, worker=False)
         deadline = time.monotonic() + patience
@@ -132,12 +139,12 @@ def hurt(folder: Path, seed: int, each: int, stall: float, patience: float = 600
         rows = queue.rows(*State)
         assert queue.check() == "ok"
         queue.close()
-        assert_one_result_each(scene.archive, rows, folder)
+        assert_one_result_each(scene.archive, rows, None)
 
 
 @contextmanager
-def _scene(folder: Path, stall: float, chance: random.Random) -> Iterator[Scene]:
-    scene = Scene(folder, stall, chance)
+def _scene(folder: Path, stall: float, pause: float, chance: random.Random) -> Iterator[Scene]:
+    scene = Scene(folder, stall, pause, chance)
     try:
         yield scene
     finally:

@@ -63,6 +63,7 @@ def changed_rules(folder: Path, *place: str | int, value: Any) -> Path:
         (("sources", 0, "url"), "http://pacs.hospital/", "would send a secret unencrypted; use https://"),
         (("sources", 0, "password"), "mine", "does not know password; allowed: "),
         (("timing", "attempts"), 0, "timing.attempts: 0: input should be greater than or equal to 1"),
+        (("device",), "gpu", "device: is no device; allowed: auto, cpu, cuda"),
         (("limits",), ["colour=3"], "colour=3 is no limit"),
     ],
 )
@@ -92,47 +93,45 @@ def test_good_rules_are_summed_up_and_a_missing_secret_is_told(
 
 
 def test_a_dry_run_tells_what_it_would_do_and_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    archive: orthanc.Orthanc, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with orthanc.running(tmp_path) as archive:
-        path = rules_file(tmp_path, archive, dry_run=True)
-        push(archive, [radiograph(1), radiograph(2, Modality="OT")])
-        assert run(["pacs", "run", str(path), "--once"]) == 0
-        captured = capsys.readouterr()
-        assert archive.count() == 2
+    path = rules_file(tmp_path, archive, dry_run=True)
+    push(archive, [radiograph(1), radiograph(2, Modality="OT")])
+    assert run(["pacs", "run", str(path), "--once"]) == 0
+    captured = capsys.readouterr()
+    assert archive.count() == 2
     assert not (tmp_path / "state").exists()
     assert re.search(r"dry run: would be enhanced \(.*exposure \w+.*\) and go to archive", captured.out)
     assert captured.out.endswith("a dry run: nothing was stored; 2 instances looked at\n")
 
 
 def test_a_run_logs_json_lines_without_anything_of_a_patient(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    archive: orthanc.Orthanc, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with orthanc.running(tmp_path) as archive:
-        path = rules_file(tmp_path, archive)
-        push(archive, [radiograph(1, StudyDescription="Quixotic"), radiograph(2, BitsStored=17)])
-        assert run(["pacs", "run", str(path), "--once", "--no-dry-run"]) == 0
-        captured = capsys.readouterr()
-        events = [json.loads(line)["event"] for line in captured.err.splitlines()]
-        assert {"started", "discovered", "stored", "verified", "quarantined", "stopped"} <= {*events}
-        for text in ("Quixot", "1.2.826.0", "2.25.", archive.password):
-            assert text not in captured.err + captured.out
-        assert run(["pacs", "status", str(path), "--json"]) == 0
-        status = json.loads(capsys.readouterr().out)
-        assert status["instances"]["verified"] == 1
-        assert status["instances"]["quarantined"] == 1
-        assert run(["pacs", "quarantine", "list", str(path), "--json", "--uids"]) == 0
-        (entry,) = map(json.loads, capsys.readouterr().out.splitlines())
-        assert entry["uid"] == radiograph(2).SOPInstanceUID
-        assert "it stores 17 bits in 16" in entry["reason"]
-        assert run(["pacs", "quarantine", "list", str(path)]) == 0
-        assert entry["instance"] in capsys.readouterr().out
-        assert run(["pacs", "status", str(path)]) == 0
-        assert "it stores 17 bits in 16" in capsys.readouterr().out
-        assert run(["pacs", "retry", str(path), entry["instance"]]) == 0
-        assert capsys.readouterr().out == "1 instance on the way again\n"
-        assert run(["pacs", "retry", str(path), "0123"]) == 1
-        assert "neither waits nor is in quarantine" in capsys.readouterr().err
+    path = rules_file(tmp_path, archive)
+    push(archive, [radiograph(1, StudyDescription="Quixotic"), radiograph(2, BitsStored=17)])
+    assert run(["pacs", "run", str(path), "--once", "--no-dry-run"]) == 0
+    captured = capsys.readouterr()
+    events = [json.loads(line)["event"] for line in captured.err.splitlines()]
+    assert {"started", "discovered", "stored", "verified", "quarantined", "stopped"} <= {*events}
+    for text in ("Quixot", "1.2.826.0", "2.25.", archive.password):
+        assert text not in captured.err + captured.out
+    assert run(["pacs", "status", str(path), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["instances"]["verified"] == 1
+    assert status["instances"]["quarantined"] == 1
+    assert run(["pacs", "quarantine", "list", str(path), "--json", "--uids"]) == 0
+    (entry,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert entry["uid"] == radiograph(2).SOPInstanceUID
+    assert "it stores 17 bits in 16" in entry["reason"]
+    assert run(["pacs", "quarantine", "list", str(path)]) == 0
+    assert entry["instance"] in capsys.readouterr().out
+    assert run(["pacs", "status", str(path)]) == 0
+    assert "it stores 17 bits in 16" in capsys.readouterr().out
+    assert run(["pacs", "retry", str(path), entry["instance"]]) == 0
+    assert capsys.readouterr().out == "1 instance on the way again\n"
+    assert run(["pacs", "retry", str(path), "0123"]) == 1
+    assert "neither waits nor is in quarantine" in capsys.readouterr().err
 
 
 def test_without_a_queue_there_is_nothing_to_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +144,9 @@ def test_without_a_queue_there_is_nothing_to_show(tmp_path: Path, capsys: pytest
     assert "is no queue of the PACS worker" in capsys.readouterr().err
 
 
-def test_health_and_metrics_tell_how_it_goes_on_loopback_even_to_a_crowd(tmp_path: Path, enhancer: Enhancer) -> None:
+def test_health_and_metrics_tell_how_it_goes_on_loopback_even_to_a_crowd(
+    tmp_path: Path, enhancer: Enhancer, capsys: pytest.CaptureFixture[str]
+) -> None:
     with orthanc.running(tmp_path) as archive:
         path, port = rules_file(tmp_path, archive), orthanc.free_port()
         push(archive, [radiograph(1)])
@@ -164,9 +165,19 @@ def test_health_and_metrics_tell_how_it_goes_on_loopback_even_to_a_crowd(tmp_pat
             crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(200)]
             until(lambda: _answers(f"{root}/health"))
             assert len(crowd) == 200
+            path.write_text(path.read_text() + f"health: {{port: {port}}}\n")
+            assert run(["pacs", "status", str(path), "--json"]) == 0
+            told = json.loads(capsys.readouterr().out)
+            assert (told["worker"], told["faults"]) == ("ok", {})
             archive.server.kill()
             until(lambda: requests.get(f"{root}/health", timeout=20).status_code == 503)
             assert "main" in requests.get(f"{root}/health", timeout=20).json()["faults"]
+            assert run(["pacs", "status", str(path)]) == 0
+            shown = capsys.readouterr().out
+            assert shown.startswith("worker: degraded\n")
+            assert "main (127.0.0.1) does not answer" in shown
+        assert run(["pacs", "status", str(path)]) == 0
+        assert f"worker: none answers at 127.0.0.1:{port}: is it running?" in capsys.readouterr().out
 
 
 def _answers(url: str) -> bool:

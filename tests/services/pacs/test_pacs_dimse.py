@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import orthanc
-import pytest
 from pacs_runs import assert_one_result_each, push, radiograph, rules_file, until, working
 
 from lowlight import Enhancer
@@ -26,24 +25,18 @@ def settings(folder: Path, port: int) -> dict:
     return {"LuaScripts": [str(script)], "DicomModalities": {"lowlight": ours}}
 
 
-@pytest.mark.parametrize("commitment", [False, True])
-def test_forwarded_instances_come_back_as_results_that_the_archive_keeps(
-    commitment: bool, tmp_path: Path, enhancer: Enhancer
+def test_forwarded_instances_come_back_as_results_that_the_archive_keeps_or_commits_itself_to(
+    tmp_path: Path, enhancer: Enhancer
 ) -> None:
     port = orthanc.free_port()
     listener = {"kind": "dimse", "name": "listener", "port": port, "callers": ["ORTHANC"]}
     with orthanc.running(tmp_path, **settings(tmp_path, port)) as archive:
-        destination = {
-            "kind": "cstore",
-            "name": "archive",
-            "host": "127.0.0.1",
-            "port": archive.dicom,
-            "title": "ORTHANC",
-            "commitment": commitment,
-        }
-        path = rules_file(tmp_path, archive, sources=[listener], destinations=[destination])
+        access = {"kind": "cstore", "host": "127.0.0.1", "port": archive.dicom, "title": "ORTHANC"}
+        destinations = [{**access, "name": "kept"}, {**access, "name": "committed", "commitment": True}]
+        rules = [{"name": name, "stations": name, "destination": name} for name in ("kept", "committed")]
+        path = rules_file(tmp_path, archive, sources=[listener], destinations=destinations, rules=rules)
         with working(path, enhancer) as worker:
-            push(archive, [radiograph(1), radiograph(2)])
+            push(archive, [radiograph(1, StationName="KEPT"), radiograph(2, StationName="COMMITTED")])
             # The results are forwarded, too, and known for what they are.
             until(lambda: worker.queue.counts()["verified"] == 2 and worker.queue.counts()["skipped"] == 2)
             rows = worker.queue.rows(*State)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,24 +24,14 @@ from pacs_runs import (
     until,
     working,
 )
+from pydicom.dataset import Dataset
 
 from lowlight import Enhancer
 from lowlight.imaging import read
+from lowlight.services.pacs.destinations import StowDestination
 from lowlight.services.pacs.queue import Queue, Seen, State
 from lowlight.services.pacs.rules import load
 from lowlight.services.pacs.worker import Worker
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[orthanc.Orthanc]:
-    with orthanc.running(tmp_path_factory.mktemp("orthanc")) as archive:
-        yield archive
-
-
-@pytest.fixture
-def archive(running: orthanc.Orthanc) -> orthanc.Orthanc:
-    running.forget()
-    return running
 
 
 def test_dark_images_get_one_derived_instance_each_that_reads_back_equal(
@@ -204,6 +193,26 @@ def test_what_the_destination_does_not_keep_goes_into_quarantine_and_on_by_retry
     rows = finished(rules, enhancer)
     assert by_state(rows)["verified"] == 1
     assert next(one for one in rows if one.instance == row.instance).result == row.result
+
+
+def test_a_result_that_the_archive_has_lost_before_it_was_read_back_is_stored_again(
+    archive: orthanc.Orthanc, tmp_path: Path, enhancer: Enhancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_back, lost = StowDestination.fetch, []
+
+    def lose_and_read_back(destination: StowDestination, about: Dataset, target: Path) -> bool:
+        if not lost:
+            asked = archive.session.post(f"{archive.root}/tools/lookup", data=about.SOPInstanceUID, timeout=20).json()
+            lost.extend(found["ID"] for found in asked)
+            archive.session.delete(f"{archive.root}/instances/{lost[0]}", timeout=20)
+        return read_back(destination, about, target)
+
+    monkeypatch.setattr(StowDestination, "fetch", lose_and_read_back)
+    push(archive, [radiograph(1)])
+    rows = finished(rules_file(tmp_path, archive), enhancer)
+    assert lost
+    assert by_state(rows)["verified"] == 1
+    assert_one_result_each(archive, rows, tmp_path)
 
 
 def test_a_changed_header_cannot_pass_for_another_instance(

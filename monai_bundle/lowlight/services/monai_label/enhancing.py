@@ -72,6 +72,7 @@ class EnhanceTask(InferTask):
                 result.facts["weights_sha256"],
                 wishes.as_parameters(),
                 denoised=result.denoise > 0,
+                brightened=result.brightness > 0,
             )
             # The name goes into a header of the answer, and that of the source may be a patient's.
             suffix = split_suffix(output_name(image, path.name).name)[1] or SUFFIXES[image.kind][0]

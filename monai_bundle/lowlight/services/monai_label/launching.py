@@ -55,7 +55,8 @@ def serve(python: Path, app: Path, studies: Path, port: int) -> int:
             probe.bind((HOST, port))
         except OSError as error:
             raise UnavailableError(f"port {port} cannot be listened on ({error.strerror}); choose another") from None
-    line, variables = command(python, app.resolve(), studies.resolve(), port)
+    # Not resolve(): an environment's program is a link, and knows by its own name where it belongs.
+    line, variables = command(python.absolute(), app.resolve(), studies.resolve(), port)
     sys.stdout.flush()
     if os.name == "posix":
         os.chdir(app)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import BackgroundTasks, Body, FastAPI, File, Form, Request, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute, APIRouter
 from monailabel.endpoints import activelearning, datastore, info, train
 from monailabel.endpoints.infer import ResultType, run_inference
@@ -76,6 +76,15 @@ def _kept(*routers: APIRouter) -> APIRouter:
 
 
 app.include_router(_kept(info.router, datastore.router, train.router))
+
+
+@app.get("/", include_in_schema=False)
+def welcome() -> PlainTextResponse:
+    """For those who open the server's address in a browser."""
+    return PlainTextResponse(
+        "LowLightEnhance on MONAI Label. Programs ask this server; there is no page to look at.\n"
+        "/info/ tells what it offers, /datastore/?output=all which images it has; docs/monai_label.md how to ask.\n"
+    )
 
 
 # What takes long is no coroutine: others are served meanwhile.

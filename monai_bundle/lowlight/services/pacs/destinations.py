@@ -210,14 +210,17 @@ class CStoreDestination:
     @contextmanager
     def _associated(self, entity: AE, roles: Any = None, handlers: Any = None) -> Iterator[Association]:
         tls = None if self._rule.tls is None else (tls_client(self._rule.tls), self._rule.host)
-        association = entity.associate(
-            self._rule.host,
-            self._rule.port,
-            ae_title=self._rule.title,
-            ext_neg=roles,
-            evt_handlers=handlers,
-            tls_args=tls,
-        )
+        try:
+            association = entity.associate(
+                self._rule.host,
+                self._rule.port,
+                ae_title=self._rule.title,
+                ext_neg=roles,
+                evt_handlers=handlers,
+                tls_args=tls,
+            )
+        except OSError as error:
+            raise UnavailableError(f"{self.name} cannot be reached ({error.strerror}): is its host right?") from None
         if not association.is_established:
             refused = association.is_rejected
             offered = association.acceptor.primitive is not None and not refused

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
 
 from pynetdicom import _config, evt
 
-from lowlight.errors import RulesError
 from lowlight.services.pacs.queue import Queue
-from lowlight.services.pacs.rules import Tls
+from lowlight.services.pacs.rules import Tls, load_authorities, load_identity
 from lowlight.services.pacs.web import is_uid
 
 _SUCCESS, _CANNOT_UNDERSTAND = 0x0000, 0x0115
@@ -55,12 +53,6 @@ def committed(event: evt.Event, queue: Queue) -> int:
 
 def _loaded(context: ssl.SSLContext, rule: Tls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(rule.certificate, rule.key)
-        context.load_verify_locations(rule.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        reason: Any = getattr(error, "strerror", None) or getattr(error, "reason", None) or "damaged"
-        raise RulesError(
-            rule.certificate, f"cannot be used for TLS with key and ca_file ({reason})", "check all three"
-        ) from None
+    load_identity(context, rule.certificate, rule.key)
+    load_authorities(context, rule.ca_file)
     return context

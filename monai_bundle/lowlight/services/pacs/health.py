@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any
 
+import requests
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -57,6 +58,20 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def asked(rule: Health) -> tuple[str, dict[str, str]]:
+    """What the worker of these rules says of itself ("ok", "degraded", or that none answers), and its faults."""
+    session = requests.Session()
+    session.trust_env = False
+    # One that listens at every address listens at loopback, too.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(rule.host, rule.host)
+    where = f"[{host}]:{rule.port}" if ":" in host else f"{host}:{rule.port}"
+    try:
+        told = session.get(f"http://{where}/health", timeout=_PATIENCE).json()
+        return str(told["status"]), {str(name): str(fault) for name, fault in told["faults"].items()}
+    except (requests.RequestException, ValueError, LookupError, TypeError, AttributeError):
+        return f"none answers at {where}: is it running?", {}
 
 
 class _Server(ThreadingHTTPServer):

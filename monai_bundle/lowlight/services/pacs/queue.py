@@ -32,6 +32,7 @@ from lowlight.errors import InputError
 
 _VERSION = 1
 _BUSY = 30.0
+_NO_FOLDER = "does it belong to this user, is its disk full or read-only?"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS instances (
     instance TEXT PRIMARY KEY,
@@ -176,7 +177,7 @@ class Queue:
         on_move: told of every instance that has got on, with its new state and the reason.
 
     Raises:
-        InputError: the file there is none of ours.
+        InputError: the file there is none of ours, or nothing can be kept there.
     """
 
     def __init__(self, folder: Path, worker: bool = True) -> None:
@@ -188,12 +189,21 @@ class Queue:
         self._stranded: list[Row] = []
         self._putting_back = threading.Lock()
         self.on_move: Callable[[Row, State, str], None] = lambda row, state, reason: None
-        if not worker and not self.file.is_file():
-            raise InputError(
-                self.file, "is not there: no worker has run with these rules yet", "start lowlight pacs run"
-            )
-        for part in ("", "sources", "results", "tones", "workers"):
-            (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            if not worker and not self.file.is_file():
+                raise InputError(
+                    self.file, "is not there: no worker has run with these rules yet", "start lowlight pacs run"
+                )
+            for part in ("", "sources", "results", "tones", "workers"):
+                (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_table()
+            self._lock = self._registered() if worker else None
+        except (OSError, sqlite3.OperationalError) as error:
+            self._close_connections()
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(folder, f"cannot be used as the worker's folder ({reason})", _NO_FOLDER) from None
+
+    def _make_table(self) -> None:
         try:
             with self._transaction() as sql:
                 (version,) = sql.execute("PRAGMA user_version").fetchone()
@@ -206,13 +216,15 @@ class Queue:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             raise InputError(self.file, "is no queue of the PACS worker", "name another folder in the rules") from None
-        self._lock: FileLock | None = None
-        if worker:
-            self._lock = FileLock(self._lock_file(self.owner), thread_local=False)
-            self._lock.acquire(timeout=0)
-            with self._transaction() as sql:
-                sql.execute("INSERT INTO workers VALUES (?)", (self.owner,))
-            self.free_the_dead()
+
+    def _registered(self) -> FileLock:
+        """Hold the lock that says that this worker lives, and take over from those that do not."""
+        lock = FileLock(self._lock_file(self.owner), thread_local=False)
+        lock.acquire(timeout=0)
+        with self._transaction() as sql:
+            sql.execute("INSERT INTO workers VALUES (?)", (self.owner,))
+        self.free_the_dead()
+        return lock
 
     def close(self) -> None:
         """Give back what is held, as if this worker had died, and close the file."""
@@ -222,6 +234,9 @@ class Queue:
             self._lock.release()
             with suppress(OSError):
                 self._lock_file(self.owner).unlink()
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         with self._guard:
             for connection in self._open:
                 with suppress(sqlite3.Error):

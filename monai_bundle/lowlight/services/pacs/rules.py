@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -45,6 +46,12 @@ def _path(value: Any, info: ValidationInfo) -> Any:
         raise ValueError("is no path")
     # Not resolve(): a link to a disk or a secret stays one.
     return Path(os.path.abspath((info.context or Path()) / value))  # noqa: PTH100
+
+
+def _device(value: Any) -> Any:
+    if not isinstance(value, str) or re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value) is None:
+        raise ValueError("is no device; allowed: auto, cpu, cuda, cuda:0, cuda:1 and so on")
+    return value
 
 
 def _texts(value: Any) -> Any:
@@ -141,6 +148,18 @@ class WebRule(_Section):
     def token(self) -> str | None:
         """The bearer token, read now, so that a renewed one is used; None where there is none."""
         return None if self.token_file is None else _secret(self.token_file)
+
+    def check_certificates(self) -> None:
+        """See whether those that are stated can be used.
+
+        Raises:
+            RulesError: a file is missing, may not be read, or does not hold what it should.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.client_certificate is not None:
+            load_identity(context, self.client_certificate, self.client_key or self.client_certificate)
+        if self.ca_file is not None:
+            load_authorities(context, self.ca_file)
 
 
 class Tls(_Section):
@@ -316,7 +335,7 @@ class Rules(_Section):
     timing: Timing = Timing()
     health: Health | None = None
     limits: Patterns = ()
-    device: str = "auto"
+    device: Annotated[str, BeforeValidator(_device)] = "auto"
 
     @model_validator(mode="after")
     def _check(self) -> Rules:
@@ -353,6 +372,20 @@ class Rules(_Section):
         return next((rule for rule in self.rules if rule.name == name), None)
 
 
+class _TwiceError(yaml.constructor.ConstructorError):
+    """A key that stands in one section twice, of which YAML itself would forget the first."""
+
+
+class _KeysOnce(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Of SafeLoader."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        for index, (key, _) in enumerate(node.value):
+            if key.value in names[:index]:
+                raise _TwiceError(None, None, f"the key {key.value}", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Rules:
     """Read and check the file.
 
@@ -360,7 +393,7 @@ def load(path: Path) -> Rules:
         RulesError: it cannot be read, is no YAML, or something in it is not allowed; every fault is named.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _KeysOnce)
     except OSError as error:
         raise RulesError(path, f"cannot be read ({error.strerror})", "check its name and permissions") from None
     except UnicodeDecodeError:
@@ -368,6 +401,8 @@ def load(path: Path) -> Rules:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" in line {mark.line + 1}"
+        if isinstance(error, _TwiceError):
+            raise RulesError(path, f"has {error.problem} twice{where}", "only one of them would count") from None
         raise RulesError(path, f"is no valid YAML{where}", "check indentation, colons and quotes there") from None
     try:
         return Rules.model_validate(content, context=path.parent)
@@ -409,6 +444,47 @@ def _told(fault: Any) -> str:
     return shown + message[0].lower() + message[1:]
 
 
+def load_identity(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Have TLS show a certificate.
+
+    Raises:
+        RulesError: certificate or key cannot be read, or do not belong together.
+    """
+    for file in (certificate, key):
+        _check_readable(file)
+    try:
+        # An empty password: a key that is encrypted must not make us ask for one.
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        fault = f"cannot be used for TLS ({getattr(error, 'reason', None) or 'damaged'})"
+        raise RulesError(
+            certificate, fault, f"a certificate is expected there, and its key, unencrypted, in {key}, both as PEM"
+        ) from None
+
+
+def load_authorities(context: ssl.SSLContext, file: Path) -> None:
+    """Have TLS trust what these authorities sign.
+
+    Raises:
+        RulesError: the file cannot be read, or holds no certificates.
+    """
+    _check_readable(file)
+    try:
+        context.load_verify_locations(file)
+    except (OSError, ssl.SSLError):
+        raise RulesError(
+            file, "holds no certificates", "those of the authorities to trust are expected as PEM"
+        ) from None
+
+
+def _check_readable(file: Path) -> None:
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise RulesError(file, f"cannot be read ({error.strerror})", "it is needed for TLS") from None
+
+
 def _fits(patterns: tuple[str, ...], values: list[str | None]) -> bool:
     return any(
         fnmatch.fnmatchcase((value or "").strip().casefold(), pattern.casefold())
@@ -419,7 +495,8 @@ def _fits(patterns: tuple[str, ...], values: list[str | None]) -> bool:
 
 def _secret(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8") as stream:
+        # Editors of Windows begin a text with a mark that is no part of the secret.
+        with path.open(encoding="utf-8-sig") as stream:
             content = stream.read(_LARGEST_SECRET).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no text"

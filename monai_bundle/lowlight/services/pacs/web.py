@@ -29,6 +29,7 @@ _LONGEST_HEADERS = 65_536
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _AWAY = (401, 403, 407, 408, 425, 429, 502, 503, 504, 507)
 """Statuses that say something of the service rather than of the object: it may be otherwise tomorrow."""
+_NO_SERVICE = (404, 405, 501)
 
 
 def is_uid(text: Any) -> bool:
@@ -92,7 +93,8 @@ class Web:
         """Store one object by STOW-RS (PS3.18 10.5) and return the answer's JSON, with the status code.
 
         Raises:
-            UnavailableError, RejectedError: see `answer`. A conflict is an answer, not an error.
+            UnavailableError, RejectedError: see `answer`. A conflict is an answer, not an error; that there is no such
+                service says nothing of the object.
         """
         boundary = os.urandom(16).hex()
         start = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
@@ -115,7 +117,11 @@ class Web:
             "Accept": "application/dicom+json",
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
         }
-        with self._answer("POST", path, data=Parts(), headers=headers, allowed=(409,)) as answer:
+        with self._answer("POST", path, data=Parts(), headers=headers, allowed=(409, *_NO_SERVICE)) as answer:
+            if answer.status_code in _NO_SERVICE:
+                raise UnavailableError(
+                    f"{self._name} answers {answer.status_code} (no STOW-RS there): is its url right?"
+                )
             content = b"".join(self._blocks(answer))[:_LARGEST_JSON]
             return answer.status_code, (self._parsed(content) if content else {})
 
@@ -132,7 +138,10 @@ class Web:
         Raises:
             UnavailableError: nobody answers, in time, or lets us in, or the service says that it cannot now.
             RejectedError: the service says that this object is not there or not wanted.
+            RulesError: a secret or a certificate of ours cannot be used.
         """
+        if self.rule.ca_file is not None or self.rule.client_certificate is not None:
+            self.rule.check_certificates()
         try:
             answer = self._session.request(
                 method,

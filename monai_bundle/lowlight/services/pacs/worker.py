@@ -11,14 +11,26 @@ import random
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydicom
 
-from lowlight.errors import InputError, LimitError, OutputError, RejectedError, UnavailableError
+from lowlight.errors import (
+    BundleError,
+    DependencyError,
+    InputError,
+    LimitError,
+    LowLightError,
+    OutputError,
+    RejectedError,
+    RulesError,
+    UnavailableError,
+)
 from lowlight.imaging import isolation
 from lowlight.imaging.atomic import sweep
 from lowlight.imaging.dicom_files import is_same_object
@@ -127,9 +139,9 @@ class Worker:
         # A dry run listens to nobody: an instance that it took and forgot would be lost.
         if not self.rules.dry_run:
             self.listeners += [Listener(rule, self.queue, self._woken) for rule in self._listening]
-        loops: list[tuple[str, Callable[[], bool]]] = [("fetch", self._fetch), ("enhance", self._enhance)]
+        loops: list[tuple[str, Callable[[], bool]]] = [("fetch loop", self._fetch), ("enhance loop", self._enhance)]
         if not self.rules.dry_run:
-            loops.append(("deliver", self._deliver))
+            loops.append(("deliver loop", self._deliver))
         threads = [threading.Thread(target=self._loop, args=loop, name=loop[0], daemon=True) for loop in loops]
         threads += [
             threading.Thread(target=self._poll, args=(source,), name=source.name, daemon=True)
@@ -167,13 +179,16 @@ class Worker:
             busy = False
             try:
                 busy = step()
-                self.progress.ok(f"{name} loop")
+                # That there is nothing to try now, since all waits for its next try, does not mend anything.
+                if busy or name not in self.progress.faults or self.queue.oldest_waiting() is None:
+                    self.progress.ok(name)
             except (sqlite3.Error, OSError, OutputError):
-                self.progress.fault(f"{name} loop", _DISK)
+                self.progress.fault(name, _DISK)
+            except LowLightError as error:
+                self.progress.fault(name, str(error))
             except Exception as error:
                 # Whatever it is: it must not end the other work, and it will be seen in health and logs.
-                self.progress.fault(f"{name} loop", f"unexpected {type(error).__name__}")
-                logging.getLogger(__name__).debug("unexpected", exc_info=True)
+                self.progress.fault(name, _unexpected(error))
             if busy:
                 self._woken()
                 continue
@@ -199,7 +214,7 @@ class Worker:
             except (sqlite3.Error, OSError):
                 self.progress.fault(source.name, _DISK)
             except Exception as error:
-                self.progress.fault(source.name, f"unexpected {type(error).__name__}")
+                self.progress.fault(source.name, _unexpected(error))
             self._polled.add(source.name)
             self._stop.wait(pause)
 
@@ -257,12 +272,14 @@ class Worker:
             self._enhancer.run(rows)
         except Exception as error:
             disk = isinstance(error, OSError | OutputError | sqlite3.Error)
-            reason = _DISK if disk else f"unexpected {type(error).__name__}"
+            # What is wrong with the installation is no fault of the image.
+            ours = isinstance(error, BundleError | DependencyError)
+            reason = _DISK if disk else str(error) if ours else _unexpected(error)
             left = list(rows)
             try:
                 while left:
                     # Those that got on already are no longer claimed, and stay where they are.
-                    self._put_off(left[0], reason, refused=not disk)
+                    self._put_off(left[0], reason, refused=not (disk or ours))
                     left.pop(0)
             finally:
                 with suppress(sqlite3.Error):
@@ -319,16 +336,19 @@ class Worker:
             self.queue.move(row, State.VERIFIED)
 
     def _each(self, rows: Sequence[Row], work: Callable[[Row], None], other: Callable[[Row], str]) -> None:
-        """Do a step with each; what fails waits, and does not stop the others."""
-        left = list(rows)
+        """Do a step with each; what fails waits, and does not stop the others. Who is away is asked once."""
+        left, away = list(rows), dict[str, str]()
         try:
             while left:
                 row = left[0]
                 if self._stop.is_set():
                     return
                 try:
+                    if other(row) in away:
+                        raise UnavailableError(away[other(row)])
                     work(row)
-                except UnavailableError as error:
+                except (UnavailableError, RulesError) as error:
+                    away[other(row)] = str(error)
                     self.progress.fault(other(row), str(error))
                     self._put_off(row, str(error), refused=False)
                 except RejectedError as error:
@@ -415,3 +435,9 @@ class Worker:
         with suppress(sqlite3.Error):
             return self._polled >= self.sources.keys() and not self.queue.due()
         return False
+
+
+def _unexpected(error: Exception) -> str:
+    """Its kind and place, which help whoever mends it; not what it says, which may quote an image."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
