@@ -38,3 +38,10 @@ def test_a_bound_that_is_missed_by_twice_ends_the_run_with_one(benchmark, capsys
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith(says)
     assert told[1] == "kept: cancel: 0.2 s, at most 1"
+
+
+@pytest.mark.parametrize(("worked", "ends"), [(46, 0), (61, 1)])
+def test_waiting_for_a_processor_that_others_hold_is_not_the_modules_fault(benchmark, capsys, worked, ends):
+    assert benchmark.verdict([benchmark.Figure("slider", 188, 60, "ms", worked)]) == ends
+    told = capsys.readouterr().out
+    assert ("of it 46 ms work" in told) == (ends == 0)
