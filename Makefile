@@ -56,10 +56,10 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test $(VENV)-label/lowlight_done
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
-	$(BIN)/python benchmarks/slicer_time.py
 	$(BIN)/python benchmarks/worker_time.py
 	$(BIN)/python benchmarks/pacs_time.py
 	$(BIN)/python benchmarks/label_time.py
+	$(BIN)/python benchmarks/slicer_time.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-label out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info

@@ -4,7 +4,8 @@ In a script or the Python console:
 
     import LowLightEnhance
     logic = LowLightEnhance.LowLightEnhanceLogic()
-    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)    # waits; None if the image needs nothing
+    # Waits. With no strength named it gives None for an image that needs nothing.
+    result = logic.enhance(volumeNode, brightness=0.9, denoise=0.6)
 
     job = logic.enhanceAsync(                                          # returns at once
         volumeNode,
@@ -13,6 +14,8 @@ In a script or the Python console:
         progressed=lambda phase, done, total: print(phase, done, total),
     )
     job.cancel()                                                       # within a second; the scene stays as it was
+
+    logic.close()                                                      # ends the process that holds the network
 """
 
 import slicer
@@ -54,7 +57,8 @@ class LowLightEnhance(ScriptedLoadableModule):
         try:
             SampleData.register()
         except Exception as error:  # the Sample Data module is switched off, or speaks otherwise
-            logging.info(f"LowLightEnhance: the sample image is not offered in Sample Data ({error})")
+            text = _("LowLightEnhance: the sample image is not offered in Sample Data ({reason})")
+            logging.info(text.format(reason=error))
 
 
 class LowLightEnhanceWidget(ScriptedLoadableModuleWidget):

@@ -1,9 +1,11 @@
 """Arrays through files, as the worker's protocol wants it, a few megabytes a step."""
 
+import contextlib
 import math
 import os
 
 import numpy as np
+from slicer.i18n import tr as _
 
 STEP = 2 << 20
 """Bytes that are copied in one step."""
@@ -51,10 +53,16 @@ def copied(path, target):
     source = np.load(path, mmap_mode="r", allow_pickle=False)
     try:
         if source.shape != target.shape:
-            raise ValueError(f"an array of shape {source.shape} came, {target.shape} was expected")
+            raise ValueError(
+                _("an array of shape {found} came, {wanted} was expected").format(
+                    found=source.shape, wanted=target.shape
+                )
+            )
         for part in _steps(target):
             target[part] = source[part]
             yield
     finally:
         del source
-        os.remove(path)  # noqa: PTH107
+        # A worker that has ended has taken its folder with it.
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)  # noqa: PTH107

@@ -13,6 +13,7 @@ class Summary:
     """What came of a batch: names of nodes, with the reason where there is one."""
 
     enhanced: list = field(default_factory=list)
+    warned: list = field(default_factory=list)
     unchanged: list = field(default_factory=list)
     refused: list = field(default_factory=list)
     cancelled: bool = False
@@ -26,6 +27,7 @@ class Summary:
         ]
         if self.cancelled:
             lines[0] += " " + _("Cancelled before the end; what is done stays.")
+        lines += [_("Warning: {name}: {reason}").format(name=name, reason=reason) for name, reason in self.warned]
         lines += [_("Unchanged: {name}: {reason}").format(name=name, reason=reason) for name, reason in self.unchanged]
         lines += [_("Refused: {name}: {reason}").format(name=name, reason=reason) for name, reason in self.refused]
         return "\n".join(lines)
@@ -86,6 +88,7 @@ class Batch:
             self.summary.unchanged.append((self._name, enhancement.reason))
         else:
             self.summary.enhanced.append(self._name)
+            self.summary.warned += [(self._name, warning) for warning in enhancement.warnings]
         self._next()
 
     def _failed(self, problem):

@@ -4,10 +4,14 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from . import Dicom
 from .Batch import Batch
+from .Jobs import measuring
 
 _ID = 32
 """Qt::UserRole: the node's ID in its row."""
+_MEASURED = 33
+"""Whether the image's values are measurements: nobody should enhance such an image without having chosen it."""
 
 
 class BatchPart:
@@ -32,14 +36,13 @@ class BatchPart:
         ui = self._ui
         if not self.busy:
             self._list()
-        idle = not self._panel.logic.busy and not self.busy
-        ui.batchButton.enabled = idle and ui.batchList.count > 0
+        ui.batchButton.enabled = not self._panel.busy and ui.batchList.count > 0
         ui.batchCancelButton.enabled = self.busy
         ui.batchList.enabled = not self.busy
 
     def start(self, *_unused):
         """Enhance all that is ticked."""
-        if self._panel.logic.busy or self.busy:
+        if self._panel.busy:
             return
         nodes = [node for node in self._ticked() if node is not None]
         if not nodes:
@@ -59,7 +62,9 @@ class BatchPart:
     def _progress(self, share, name):
         bar = self._ui.batchProgress
         bar.value = round(1000 * share)
-        bar.format = f"{100 * share:.0f} %%  {name}"
+        # Qt replaces %p, %v and %m, in a name, too.
+        name = name.replace("%", "%\u200b")
+        bar.format = f"{100 * share:.0f} %  {name}"
 
     def _finished(self, summary):
         self._batch = None
@@ -69,21 +74,24 @@ class BatchPart:
         self._ui.batchSummary.setPlainText(summary.text())
         # The lines that follow name images, of which some may be gone.
         self._panel.log(summary.text().splitlines()[0])
-        self._panel.enhance.inputChanged(self._ui.inputSelector.currentNode())
-        self._panel.refresh()
+        self._panel.show(self._panel.logic.enhancementOf(self._ui.inputSelector.currentNode()))
 
     def _list(self):
         candidates = self._panel.logic.candidates()
-        wanted = [(node.GetID(), node.GetName()) for node in candidates]
+        wanted = [(node.GetID(), node.GetName(), Dicom.measured(node)) for node in candidates]
         if wanted == self._listed:
             return
         self._listed = wanted
         self._ui.batchList.clear()
-        for identifier, name in wanted:
+        for identifier, name, measured in wanted:
             item = qt.QListWidgetItem(name)
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsSelectable)
-            item.setCheckState(qt.Qt.Checked)
             item.setData(_ID, identifier)
+            item.setData(_MEASURED, bool(measured))
+            if measured:
+                item.setText(_("{name} ({modality}: values are measurements)").format(name=name, modality=measured))
+                item.setToolTip(measuring(measured) + " " + _("Tick it by hand if it is for looking at alone."))
+            item.setCheckState(qt.Qt.Unchecked if measured else qt.Qt.Checked)
             self._ui.batchList.addItem(item)
 
     def _ticked(self):
@@ -92,7 +100,8 @@ class BatchPart:
 
     def _tick(self, ticked):
         for item in self._items():
-            item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
+            if not ticked or not item.data(_MEASURED):
+                item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
 
     def _items(self):
         return [self._ui.batchList.item(row) for row in range(self._ui.batchList.count)]

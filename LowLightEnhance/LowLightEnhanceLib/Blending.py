@@ -48,14 +48,21 @@ class Blending:
         fields = {"result": enhancement.result, "brightness": brightness, "denoise": denoise}
         if number is not None:
             fields["slice"] = number
-        self._worker.request("blend", fields, lambda message: self._take(message, number), self._fail)
+        strengths = (brightness, denoise)
+        self._worker.request("blend", fields, lambda message: self._take(message, number, strengths), self._fail)
 
-    def _take(self, message, number):
+    def _take(self, message, number, strengths):
         output, path = self._enhancement.output, str(self._worker.folder / message["image"])
         if slicer.mrmlScene.GetNodeByID(output.node.GetID() or "") is not output.node:
             self._done()
             return
-        self._steps = Steps(_into(path, output, number), lambda: self._done(output, number), self._failedToTake)
+
+        def taken():
+            if number is None:
+                self._enhancement.present = strengths
+            self._done(output, number)
+
+        self._steps = Steps(_into(path, output, number), taken, self._failedToTake)
 
     def _done(self, output=None, number=None):
         self._busy = False

@@ -7,6 +7,8 @@ from slicer.i18n import tr as _
 from . import Comparing, Maps, Settings
 
 _MODES = ("side", "wipe", "slicer")
+_REST = 200
+"""Milliseconds that the picture rests before the map is made for it."""
 
 
 class ComparePart:
@@ -14,7 +16,7 @@ class ComparePart:
 
     def __init__(self, panel):
         self._panel, self._ui = panel, panel.ui
-        self.comparison = Comparing.Comparison()
+        self.comparison, self._mapShown = Comparing.Comparison(), ""
         ui = self._ui
         self._radios = dict(zip(_MODES, (ui.sideRadio, ui.wipeRadio, ui.slicerRadio)))
         self._radios[Settings.read("view", "side")].checked = True
@@ -27,6 +29,10 @@ class ComparePart:
         ui.mapBox.connect("currentIndexChanged(int)", self._mapChanged)
         ui.opacitySlider.connect("valueChanged(int)", self._opacityChanged)
         ui.legendLabel.visible = False
+        self._rested = qt.QTimer()
+        self._rested.setSingleShot(True)
+        self._rested.setInterval(_REST)
+        self._rested.connect("timeout()", self._mapChanged)
 
     @property
     def mode(self):
@@ -63,6 +69,7 @@ class ComparePart:
 
     def close(self):
         """The panel closes."""
+        self._rested.stop()
         self.comparison.close()
 
     def currentSlice(self):
@@ -72,6 +79,8 @@ class ComparePart:
     def refreshPicture(self):
         """The result's pixels have changed."""
         self.comparison.refresh()
+        if self._ui.mapBox.currentIndex > 0:
+            self._rested.start()
 
     def _apply(self):
         if self.mode == "slicer":
@@ -95,8 +104,10 @@ class ComparePart:
         kind = self._ui.mapBox.itemData(self._ui.mapBox.currentIndex)
         enhancement = self._panel.enhancement
         self.refresh()
-        if not kind or enhancement is None:
+        if kind != self._mapShown:
+            # The one of before must not pass for the one that is chosen now.
             self._clearMap()
+        if not kind or enhancement is None:
             return
 
         def shown(node):
@@ -106,6 +117,7 @@ class ComparePart:
             ):
                 self.comparison.showMap(node, self._ui.opacitySlider.value / 100)
                 self._showLegend(kind, node)
+                self._mapShown = kind
 
         def failed(problem):
             self._ui.mapBox.currentIndex = 0
@@ -119,6 +131,7 @@ class ComparePart:
     def _clearMap(self):
         self.comparison.showMap(None)
         self._ui.legendLabel.visible = False
+        self._mapShown = ""
 
     def _showLegend(self, kind, node):
         described = Maps.KINDS[kind]

@@ -27,6 +27,7 @@ class Comparison:
         self._before = None
         self._enhancement, self._map, self._opacity = None, None, 0.5
         self._wipe = None
+        self._filled = {}
 
     @property
     def mode(self):
@@ -46,8 +47,9 @@ class Comparison:
         source, result = sourceShown(enhancement), enhancement.output.shown
         if mode == "side":
             self._removeWipe()
-            self._fill(ORIGINAL, source)
-            self._fill(ENHANCED, result)
+            fresh = self._fill(ORIGINAL, source)
+            # Of an image that is already looked at, a new result is shown at the same place and size.
+            self._fill(ENHANCED, result, like=None if fresh else self._sliceNode(ORIGINAL))
         else:
             if self._wipe is None or not self._wipe.of(enhancement):
                 self._removeWipe()
@@ -61,11 +63,11 @@ class Comparison:
         if self.mode:
             self._manager().setLayout(self._before or slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
         self._removeWipe()
-        self._enhancement = None
+        self._enhancement, self._filled = None, {}
 
     def forget(self):
         """The scene was closed: nothing of it is there any more."""
-        self._enhancement, self._map, self._wipe = None, None, None
+        self._enhancement, self._map, self._wipe, self._filled = None, None, None, {}
 
     def wipeTo(self, share):
         """Where the border lies: 0 all enhanced, 1 all original."""
@@ -119,21 +121,30 @@ class Comparison:
         widget = self._manager().sliceWidget(tag)
         return widget.mrmlSliceNode() if widget is not None else None
 
-    def _fill(self, tag, volume):
+    def _fill(self, tag, volume, like=None):
+        """Show a volume in a view, whole, or as another view shows its own; whether it was not shown there before."""
         logic = self._manager().sliceWidget(tag).sliceLogic()
         composite, node = logic.GetSliceCompositeNode(), self._sliceNode(tag)
-        fresh = composite.GetBackgroundVolumeID() != volume.GetID()
+        # By itself, not by its ID: another scene's volumes have the same ones.
+        fresh = self._filled.get(tag) is not volume
+        self._filled[tag] = volume
         composite.SetBackgroundVolumeID(volume.GetID())
         composite.SetForegroundVolumeID(None)
         composite.SetLabelVolumeID(None)
         composite.SetLinkedControl(True)
         composite.SetHotLinkedControl(True)
-        if fresh:
+        if fresh and like is not None:
+            node.GetSliceToRAS().DeepCopy(like.GetSliceToRAS())
+            node.SetFieldOfView(*like.GetFieldOfView())
+            node.SetXYZOrigin(*like.GetXYZOrigin())
+            node.UpdateMatrices()
+        elif fresh:
             # The plane that the image was taken in, whatever way it lies.
             node.RotateToVolumePlane(volume)
             logic.FitSliceToAll()
             # Views of a new layout get their size once Qt has its turn.
             qt.QTimer.singleShot(0, lambda: composite.GetBackgroundVolumeID() and logic.FitSliceToAll())
+        return fresh
 
     def _overlay(self):
         for tag in (ENHANCED, WIPE):
@@ -172,7 +183,7 @@ class Wipe:
         array[...] = 0
         node = slicer.mrmlScene.CreateNodeByClass(shown.GetClassName())
         node.UnRegister(None)
-        node.SetName(f"{shown.GetName()} wipe")
+        node.SetName(_("{name} wipe").format(name=shown.GetName()))
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node.SetAndObserveImageData(image)
@@ -180,7 +191,7 @@ class Wipe:
         self.node = slicer.mrmlScene.AddNode(node)
         node.CreateDefaultDisplayNodes()
         Volumes.setWindow(node, (0, 255))
-        node.SetNodeReferenceID(Volumes.SOURCE, enhancement.source.GetID())
+        Volumes.mark(node, enhancement.source)
 
     def of(self, enhancement):
         """Whether it shows this enhancement and is still in the scene."""

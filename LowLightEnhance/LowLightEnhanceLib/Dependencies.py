@@ -1,13 +1,13 @@
-"""Installs what the worker needs into a folder of our own, where Slicer's own packages are out of reach."""
+"""Installs what the worker needs: into a folder of our own, out of reach of Slicer, or beside Slicer's own packages."""
 
 import importlib.metadata
+import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from . import Environment, ProcessTree
@@ -17,56 +17,185 @@ IN_TURN = 23.0
 """Megabytes of the packages that those in requirements.txt need in turn."""
 
 
-class Installer:
-    """Runs pip in a child process.
+class OwnFolder:
+    """A folder of the module's own, filled whole or not at all.
 
     Packages go to a new folder, which takes the place of the old one when all is there: whoever cancels, or loses the
     network, has what they had before. With `--target` pip neither changes nor removes anything of Slicer.
 
     Args:
-        finished: called without arguments. failed: called with a Problem. log: called with each line of pip.
-        progressed: called with (packages met, packages expected, what happens now).
         wheels: a folder with the packages as wheels, for a computer without network; None: from the package index.
     """
 
-    def __init__(self, finished, failed, log, progressed, wheels=None):
-        self._finished, self._failed, self._log, self._progressed = finished, failed, log, progressed
-        self._folder = Environment.packagesFolder()
-        self._staging = self._folder.with_name(f".{self._folder.name}.new")
-        self._expected = 2 * len(Environment.requirements())
-        self._met, self._buffer, self._last, self._over = 0, "", "", False
-        shutil.rmtree(self._staging, ignore_errors=True)
+    stoppable = True
+    """Whether it may be cancelled while packages are put in place."""
+
+    def __init__(self, wheels=None):
+        self._folder, self._wheels = Environment.packagesFolder(), wheels
+        self._staging, self._old = (
+            self._folder.with_name(f".{self._folder.name}.{os.getpid()}.{what}") for what in ("new", "old")
+        )
+
+    def begin(self):
+        """Make room, and tell program and arguments of the installer.
+
+        Raises:
+            OSError: the folder cannot be made.
+        """
+        self._sweep()
         self._staging.mkdir(parents=True)
+        return Environment.pythonProgram(), command(self._staging, self._wheels)
+
+    def complete(self):
+        """All is there: let it take the place of what was there before.
+
+        Raises:
+            Problem: what was there before is in use, and stays.
+        """
+        try:
+            if self._folder.exists():
+                self._folder.replace(self._old)
+            self._staging.replace(self._folder)
+        except OSError as error:
+            if self._old.exists() and not self._folder.exists():
+                self._old.replace(self._folder)
+            raise Problem(
+                "not-installed",
+                _("The folder {folder} is in use: {reason}.").format(folder=self._folder, reason=error.strerror),
+                _("Restart Slicer, then install again."),
+            ) from error
+
+    def clean(self):
+        """Whatever became of it, nothing half-made stays."""
+        for folder in (self._staging, self._old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _sweep(self):
+        """Remove what an installation left that Slicer did not survive; that of another running Slicer stays."""
+        for left in self._folder.parent.glob(f".{self._folder.name}.*"):
+            named = re.fullmatch(rf"\.{re.escape(self._folder.name)}\.(\d+)\.(new|old)", left.name)
+            if named and (int(named.group(1)) == os.getpid() or not ProcessTree.runs(int(named.group(1)))):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+class SlicersOwn:
+    """Slicer's own Python, with every package that is there held in its version."""
+
+    stoppable = False
+
+    def __init__(self):
+        self._folder = None
+
+    def begin(self):
+        """As of `OwnFolder`.
+
+        Raises:
+            Problem: one of Slicer's packages would have to change. OSError: there is no room for a temporary file.
+        """
+        clashes = Environment.clashes()
+        if clashes:
+            raise Problem(
+                "not-installed",
+                _("Slicer ships {packages}, which would have to be replaced.").format(
+                    packages=", ".join(f"{name} {version}" for name, version in clashes)
+                ),
+                _("Install into a folder of the module's own instead."),
+            )
+        self._folder = tempfile.mkdtemp(prefix="lowlight-install-")
+        constraints = Path(self._folder) / "constraints.txt"
+        held = {}
+        for there in importlib.metadata.distributions():
+            # Of two of one name, the first is the one that is used.
+            held.setdefault(there.metadata["Name"], there.version)
+        lines = [f"{name}=={version}\n" for name, version in held.items() if name]
+        constraints.write_text("".join(lines), encoding="utf-8")
+        return Environment.slicerPython(), [*_PIP, "-c", str(constraints), "-r", str(Environment.REQUIREMENTS)]
+
+    def complete(self):
+        """All is in place already."""
+
+    def clean(self):
+        """The list of what was held is of no more use."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Installer:
+    """Runs pip in a child process; Slicer's window stays usable. One runs at a time.
+
+    Args:
+        place: `OwnFolder` or `SlicersOwn`.
+        finished: called without arguments. failed: called with a Problem. log: called with each line of pip.
+        progressed: called with (packages met, packages expected, what happens now).
+
+    Raises:
+        Problem: another installation is running, or the place is not to be had. OSError: there is no room for it.
+    """
+
+    _running = None
+
+    def __init__(self, place, finished, failed, log, progressed):
+        if Installer._running is not None:
+            raise Problem("busy", _("Packages are being installed already."), _("Wait for it, or cancel it."))
+        self._place = place
+        self._finished, self._failed, self._log, self._progressed = finished, failed, log, progressed
+        self._expected = 2 * len(Environment.requirements())
+        self._met, self._buffer, self._last, self._placing = 0, "", "", False
+        try:
+            program, arguments = place.begin()
+        except (Problem, OSError):
+            place.clean()
+            raise
+        Installer._running = self
         process = self._process = qt.QProcess()
         process.setProcessChannelMode(qt.QProcess.MergedChannels)
         process.connect("readyReadStandardOutput()", lambda *_unused: self._read())
         process.connect("finished(int,QProcess::ExitStatus)", lambda code, *_unused: self._ended(code))
         process.connect("errorOccurred(QProcess::ProcessError)", lambda error, *_unused: self._failedToStart(error))
-        process.start(Environment.pythonProgram(), command(self._staging, wheels))
+        process.start(program, arguments)
+
+    @property
+    def over(self):
+        """Whether it has finished, failed or been cancelled."""
+        return Installer._running is not self
+
+    @property
+    def stoppable(self):
+        """Whether it can be cancelled: not while packages are put beside Slicer's own, lest they be left half-made."""
+        return not self._placing or self._place.stoppable
 
     def cancel(self):
-        """Stop at once; what was installed before stays as it was."""
-        if self._over:
+        """Stop at once; what was installed before stays as it was. Without effect where it is not `stoppable`."""
+        if self.over or not self.stoppable:
             return
-        self._over = True
+        # Over from here on: that the process ended is no news, and its files go once it is dead.
+        Installer._running = None
         ProcessTree.kill(self._process.processId())
         self._process.waitForFinished(1000)
-        shutil.rmtree(self._staging, ignore_errors=True)
+        self._place.clean()
         self._failed(cancelled())
+
+    def abandon(self):
+        """Let it go on with nobody to be told."""
+        self._finished, self._failed, self._log, self._progressed = (lambda *_unused: None,) * 4
 
     def _read(self):
         self._buffer += bytes(self._process.readAllStandardOutput().data()).decode("utf-8", "replace")
         *lines, self._buffer = self._buffer.split("\n")
         for line in lines:
+            # From which line of which file a package comes is of no interest here.
+            line = re.sub(r" \(from -r .*\(line \d+\)\)", "", line)
             self._log(line.rstrip())
             self._last = line.strip() or self._last
             met = re.match(r"\s*(Collecting|Processing|Downloading|Installing collected packages)\b:?\s*(\S*)", line)
             if met:
                 self._met += met.group(1) in ("Collecting", "Processing")
-                self._progressed(min(self._met, self._expected - 1), self._expected, met.group(0).strip())
+                self._placing = self._placing or met.group(1).startswith("Installing")
+                what = _("Putting the packages in place…") if self._placing else met.group(0).strip()
+                self._progressed(min(self._met, self._expected - 1), self._expected, what)
 
     def _ended(self, code):
-        if self._over:
+        if self.over:
             return
         self._read()
         if code != 0:
@@ -79,18 +208,11 @@ class Installer:
             )
             return
         try:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._staging.replace(self._folder)
-        except OSError as error:
-            self._fail(
-                Problem(
-                    "not-installed",
-                    _("The folder {folder} is in use: {reason}.").format(folder=self._folder, reason=error.strerror),
-                    _("Restart Slicer, then install again."),
-                )
-            )
+            self._place.complete()
+        except Problem as problem:
+            self._fail(problem)
             return
-        self._over = True
+        self._close()
         self._finished()
 
     def _failedToStart(self, error):
@@ -104,53 +226,30 @@ class Installer:
             )
 
     def _fail(self, problem):
-        if self._over:
-            return
-        self._over = True
-        shutil.rmtree(self._staging, ignore_errors=True)
-        self._failed(problem)
+        if not self.over:
+            self._close()
+            self._failed(problem)
+
+    def _close(self):
+        Installer._running = None
+        self._place.clean()
+
+
+_PIP = (
+    *("-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
+    *("--progress-bar", "off", "--only-binary", ":all:"),
+)
 
 
 def command(folder, wheels):
     """Arguments for Python: pip into a folder, from the package index or (`wheels`) without any network."""
     source = ["--no-index", "--find-links", str(wheels)] if wheels else []
-    return [
-        *("-m", "pip", "install", "--target", str(folder), "--no-input", "--disable-pip-version-check"),
-        *("--progress-bar", "off", "--only-binary", ":all:"),
-        *source,
-        *("-r", str(Environment.REQUIREMENTS)),
-    ]
+    return [*_PIP, "--target", str(folder), *source, "-r", str(Environment.REQUIREMENTS)]
 
 
 def megabytes():
     """What an installation takes on disk, about."""
     return sum(size for _name, _lowest, _below, size in Environment.requirements()) + IN_TURN
-
-
-def installIntoSlicer():
-    """Install into Slicer's own Python, by Slicer's own means, with every package that is there held where it is.
-
-    Raises:
-        Problem: one of Slicer's packages would have to change. CalledProcessError: pip failed.
-    """
-    clashes = Environment.clashes()
-    if clashes:
-        raise Problem(
-            "not-installed",
-            _("Slicer ships {packages}, which would have to be replaced.").format(
-                packages=", ".join(f"{name} {version}" for name, version in clashes)
-            ),
-            _("Install into a folder of the module's own instead."),
-        )
-    held = "".join(f"{d.metadata['Name']}=={d.version}\n" for d in importlib.metadata.distributions())
-    with tempfile.TemporaryDirectory(prefix="lowlight-install-") as folder:
-        constraints = Path(folder) / "constraints.txt"
-        constraints.write_text(held, encoding="utf-8")
-        wanted = [
-            f"{name}>={lowest}" + (f",<{below}" if below else "")
-            for name, lowest, below, _size in Environment.requirements()
-        ]
-        slicer.util.pip_install(["-c", str(constraints), *wanted])
 
 
 def installTorch():

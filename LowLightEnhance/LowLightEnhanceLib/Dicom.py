@@ -1,6 +1,9 @@
 """What Slicer's DICOM database knows of a volume. Files are read by the worker alone, never here."""
 
 import slicer
+from slicer.i18n import tr as _
+
+from . import SampleData
 
 KINDS = {
     **dict.fromkeys(("CR", "DX", "MG", "RG", "XA", "RF", "PX", "IO"), "xray"),
@@ -11,7 +14,7 @@ KINDS = {
 }
 """DICOM modality (PS3.3, C.7.3.1.1.1) -> kind of image that has strengths of its own."""
 
-MEASURING = {"CT": "CT", "MR": "MR", "PT": "PET", "NM": "nuclear medicine"}
+MEASURING = {"CT": "CT", "MR": "MR", "PT": "PET", "NM": _("nuclear medicine")}
 """Modalities whose values are measurements, which an enhanced image no longer is."""
 
 _MODALITY, _BITS_STORED, _SIGNED = "0008,0060", "0028,0101", "0028,0103"
@@ -25,10 +28,10 @@ def instances(node):
 
 
 def files(node):
-    """Paths of those instances, as far as the database knows them, each once."""
+    """Paths of those instances, as far as the database knows them, each once; of the sample image, its own file."""
     database = slicer.dicomDatabase
     found = [database.fileForInstance(uid) for uid in instances(node)] if database is not None else []
-    return list(dict.fromkeys(path for path in found if path))
+    return list(dict.fromkeys(path for path in found if path)) or SampleData.files(node)
 
 
 def modality(node):
@@ -39,6 +42,11 @@ def modality(node):
 def kind(node):
     """The kind of image that a volume's modality names: one of `KINDS`' values, or None."""
     return KINDS.get(modality(node))
+
+
+def measured(node):
+    """What a volume's values are measurements of: "CT", … (see `MEASURING`), or None."""
+    return MEASURING.get(modality(node))
 
 
 def usedRange(node):

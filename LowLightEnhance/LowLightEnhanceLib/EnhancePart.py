@@ -4,6 +4,7 @@ import qt
 from slicer.i18n import tr as _
 
 from . import Dicom, SampleData, Volumes
+from .Jobs import blackAndWhite, measuring
 from .Problems import Problem
 
 KINDS = (
@@ -25,6 +26,7 @@ PHASES = {
     "reporting": _("Measuring…"),
     "writing": _("Finishing…"),
     "fetching": _("Adding the result…"),
+    "importing": _("Into the DICOM database…"),
 }
 _SETTLE = 250
 """Milliseconds of rest after which a stack follows the sliders as a whole."""
@@ -36,6 +38,7 @@ class EnhancePart:
     def __init__(self, panel):
         self._panel, self._ui, self._logic = panel, panel.ui, panel.logic
         self._blending, self._chosen, self._moving = None, False, False
+        self._agreed = None
         ui = self._ui
         for data, text in KINDS:
             ui.kindBox.addItem(text, data)
@@ -55,7 +58,7 @@ class EnhancePart:
 
     def refresh(self):
         """Enable what can be done now."""
-        ui, busy = self._ui, self._logic.busy or self._panel.export.busy
+        ui, busy = self._ui, self._panel.busy
         ui.enhanceButton.enabled = not busy
         ui.cancelButton.enabled = busy
         ui.inputSelector.enabled = not busy
@@ -75,33 +78,48 @@ class EnhancePart:
         return {
             "kind": self._ui.kindBox.itemData(self._ui.kindBox.currentIndex) or Dicom.kind(node),
             "limits": settings.limits(),
-            "sharedTone": self._panel.parameters.sharedTone,
+            "sharedTone": settings.sharedTone(),
             "engine": settings.engine(),
             "device": settings.device(),
         }
 
-    def enhance(self, *_unused, force=False):
-        """Start, after a warning where values are measurements."""
-        if self._logic.busy:
+    def enhance(self, *_unused, force=False, **wishes):
+        """Start; where values are measurements, once someone has agreed. `wishes` go before the panel's."""
+        if self._panel.busy:
             return
         node = self._ui.inputSelector.currentNode()
-        if node is not None and Volumes.isEnhanced(node):
-            # Whoever is looking at a result and presses Enhance means the image that it was made from.
-            node = Volumes.sourceOf(node)
         try:
-            wishes = self.wishesFor(node) if node is not None else {}
+            if node is not None and Volumes.isEnhanced(node):
+                # Whoever is looking at a result and presses Enhance means the image that it was made from.
+                node = _originalOf(node)
+            if node is not None and self._mustAgree(node, {"force": force, **wishes}):
+                return
+            wishes = {**(self.wishesFor(node) if node is not None else {}), **wishes}
             if self._chosen:
                 wishes |= {"brightness": self._ui.brightnessSlider.value, "denoise": self._ui.denoiseSlider.value}
             self._logic.enhanceAsync(node, self._done, self._failed, self.progress, force=force, **wishes)
         except Problem as problem:
             self._panel.tellProblem(problem)
             return
-        measures = Dicom.MEASURING.get(Dicom.modality(node))
-        if measures:
-            self._panel.tell(measuring(measures), "warning")
-        else:
-            self._panel.tell("")
+        self._panel.tell("")
         self._panel.refresh()
+
+    def _mustAgree(self, node, wishes):
+        """Whether someone has to agree first, who is asked in that case."""
+        measures = Dicom.measured(node)
+        if not measures or self._agreed == node.GetID():
+            return False
+
+        def agree():
+            self._agreed = node.GetID()
+            self.enhance(**wishes)
+
+        self._panel.tell(
+            measuring(measures) + " " + _("Nothing was done yet."),
+            "warning",
+            offer=(_("Enhance for &looking at"), _("Enhances this image although its values are measurements."), agree),
+        )
+        return True
 
     def cancel(self, *_unused):
         """Stop within a second."""
@@ -123,7 +141,9 @@ class EnhancePart:
         self._blending = None
         if enhancement is not None:
             self._blending = self._logic.blending(enhancement, self._blendFailed, self._blended)
-            self._set(enhancement.brightness, enhancement.denoise)
+            self._set(*enhancement.present)
+        elif not self._chosen:
+            self._set(*self._defaults(None))
 
     @property
     def blending(self):
@@ -140,7 +160,12 @@ class EnhancePart:
         """Follow the selector."""
         if self._panel.parameters is None:
             return
-        self._chosen = False
+        # Sliders that are moved here make the panel read all parameters: the image's must be the present one.
+        self._panel.parameters.inputNode = node
+        self._chosen, self._agreed = False, None
+        if self._panel.offering:
+            # It spoke of another image.
+            self._panel.tell("")
         if node is not None and Volumes.isEnhanced(node) and self._logic.enhancementOf(node) is None:
             self._panel.tell(_("“{name}” was made by this module already.").format(name=node.GetName()), "warning")
         self._panel.show(self._logic.enhancementOf(node) if node is not None else None)
@@ -180,17 +205,25 @@ class EnhancePart:
             return
         self._chosen = False
         self._panel.show(enhancement)
-        name, seconds = enhancement.output.node.GetName(), enhancement.message["seconds"]
         text = _(
-            "“{name}” is ready ({seconds:.1f} s). It is an estimate: look at the original before deciding anything."
+            "“{name}” is ready ({seconds:.1f} s; {limits}). "
+            "It is an estimate: look at the original before deciding anything."
+        ).format(
+            name=enhancement.output.node.GetName(),
+            seconds=enhancement.message["seconds"],
+            limits=blackAndWhite(enhancement.limits),
         )
-        measures = Dicom.MEASURING.get(Dicom.modality(enhancement.source))
-        lines = [
-            text.format(name=name, seconds=seconds),
-            *enhancement.warnings,
-            *([measuring(measures)] if measures else []),
-        ]
-        self._panel.tell("\n".join(lines), "warning" if len(lines) > 1 else "good")
+        if not enhancement.nearlyBlack:
+            kind = "warning" if enhancement.warnings else "good"
+            self._panel.tell("\n".join([text, *enhancement.warnings]), kind)
+            return
+        way = _("Set the window of the original so that it can be seen, then press the button below.")
+        offer = (
+            _("Enhance as the &window shows it"),
+            _("Takes what the display's window shows as black and white, this time. Settings have it for all images."),
+            lambda: self.enhance(limits="window"),
+        )
+        self._panel.tell("\n".join([text, *enhancement.warnings, way]), "warning", offer=offer)
 
     def _failed(self, problem):
         self.idle()
@@ -239,8 +272,19 @@ class EnhancePart:
         return chosen["brightness"], chosen["denoise"]
 
 
-def measuring(modality):
-    """The warning for CT and its like."""
-    return _("{modality} values are measurements. Enhanced ones are not: do not measure in the enhanced image.").format(
-        modality=modality
-    )
+def _originalOf(result):
+    """What a result was made from.
+
+    Raises:
+        Problem: it is gone.
+    """
+    source = Volumes.sourceOf(result)
+    if source is None:
+        raise Problem(
+            "removed",
+            _(
+                "“{name}” was made by this module, and the image that it was made from is no longer in the scene."
+            ).format(name=result.GetName()),
+            _("Load that image again, choose it, and press Enhance."),
+        )
+    return source

@@ -29,16 +29,23 @@ class ExportPart:
 
     def refresh(self):
         """Enable what can be done now."""
-        there = self._panel.enhancement is not None and not self.busy and not self._panel.logic.busy
-        self._ui.exportButton.enabled = there
+        self._ui.exportButton.enabled = self._panel.enhancement is not None and not self._panel.busy
 
     def cancel(self):
         """Stop writing; files that are already there stay."""
         if self._export is not None:
             self._export.cancel()
 
+    def close(self):
+        """The panel closes."""
+        if self._export is not None:
+            self._export.abandon()
+            self._export = None
+
     def export(self, *_unused):
         """Write the enhancement at the strengths of the sliders."""
+        if self._panel.enhancement is None or self._panel.busy:
+            return
         ui = self._ui
         toDatabase = ui.databaseRadio.checked
         folder = ui.folderEdit.text.strip()
@@ -66,9 +73,9 @@ class ExportPart:
             self._failed(Problem("not-written", str(error)))
         self._panel.refresh()
 
-    def _done(self, text):
+    def _done(self, text, whole):
         self._end()
-        self._panel.tell(text, "good")
+        self._panel.tell(text, "good" if whole else "warning")
 
     def _failed(self, problem):
         self._end()

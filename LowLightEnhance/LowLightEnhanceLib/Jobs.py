@@ -6,8 +6,8 @@ from typing import Any, Optional
 import slicer
 from slicer.i18n import tr as _
 
-from . import ArrayFiles, Outputs, Volumes
-from .Problems import Problem, cancelled, notWritten, removed
+from . import ArrayFiles, Dicom, Outputs, Volumes
+from .Problems import cancelled, notFetched, notWritten, removed, workerEnded
 from .Steps import Steps
 
 
@@ -42,6 +42,8 @@ class Enhancement:
         source: the node that was enhanced. output: where the result is (see `Outputs`); None: it was left unchanged.
         reason: why it was left unchanged, for people. warnings: sentences for people.
         brightness, denoise: the strengths that the network's answer was first shown with.
+        present: (brightness, denoise) that the output is at now.
+        nearlyBlack: it came out so dark that it shows nothing: `limits` are not those of the image.
         limits: (black, white). result: the worker's name for what it keeps; None once that is gone.
         generation: of the worker that keeps it. message: the worker's whole answer. wishes: what was asked for.
         maps: volumes of maps, by kind.
@@ -58,7 +60,12 @@ class Enhancement:
     generation: int
     message: dict
     wishes: Wishes
+    nearlyBlack: bool = False
     maps: dict = field(default_factory=dict)
+    present: tuple = ()
+
+    def __post_init__(self):
+        self.present = self.present or (self.brightness, self.denoise)
 
 
 class Job:
@@ -107,11 +114,17 @@ class Job:
         if self._over:
             return
         self._progressed("handing over", 0, 0)
+        if self._over:
+            return
         self._file = f"in-{id(self):x}.npy"
         written = ArrayFiles.written(str(self._worker.folder / self._file), self._picture.array)
-        self._steps = Steps(written, self._ask, lambda error: self._fail(_asProblem(error)))
+        self._generation = self._worker.generation
+        self._steps = Steps(written, self._ask, lambda error: self._fail(self._orEnded(notWritten(error))))
 
     def _ask(self):
+        if self._workerIsAnother():
+            self._fail(workerEnded())
+            return
         wishes = self._wishes
         fields = {
             "array": self._file,
@@ -142,10 +155,16 @@ class Job:
             self._end(self._enhancement(None))
             return
         self._progressed("fetching", 0, 0)
-        self._image, self._target = Volumes.newTarget(self._picture)
+        if self._over:
+            return
+        try:
+            self._image, self._target = Volumes.newTarget(self._picture)
+        except MemoryError as error:
+            self._fail(self._orEnded(notFetched(error)))
+            return
         target = self._target if self._picture.frames else self._target[0]
         self._steps = Steps(
-            ArrayFiles.copied(str(path), target), self._add, lambda error: self._fail(_asProblem(error))
+            ArrayFiles.copied(str(path), target), self._add, lambda error: self._fail(self._orEnded(notFetched(error)))
         )
 
     def _add(self):
@@ -157,22 +176,30 @@ class Job:
             made = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
             for node in [node for node in made if node.GetID() not in before]:
                 scene.RemoveNode(node)
-            self._fail(_asProblem(error))
+            self._fail(self._orEnded(notFetched(error)))
             return
         self._end(self._enhancement(output))
 
     # Ends
 
     def _enhancement(self, output):
-        message = self._message
+        message, limits = self._message, tuple(self._message["value_range"])
+        warnings = list(message.get("warnings", []))
+        black = output is not None and message["brightness"] > 0 and Volumes.isNearlyBlack(self._target, limits)
+        if black:
+            warnings.append(nearlyBlack(self._picture.array, limits))
+        measured = Dicom.measured(self._picture.node)
+        if output is not None and measured:
+            warnings.append(measuring(measured))
         return Enhancement(
             source=self._picture.node,
             output=output,
             reason=message.get("reason", "") if output is None else "",
-            warnings=list(message.get("warnings", [])),
+            warnings=warnings,
+            nearlyBlack=black,
             brightness=message["brightness"],
             denoise=message["denoise"],
-            limits=tuple(message["value_range"]),
+            limits=limits,
             result=message.get("result"),
             generation=self._worker.generation,
             message=message,
@@ -196,7 +223,15 @@ class Job:
             self._steps.cancel()
         self._drop()
         self._close()
-        self._failed(problem)
+        # In our own words, whoever noticed it first.
+        self._failed(cancelled() if problem.kind == "cancelled" else problem)
+
+    def _workerIsAnother(self):
+        return not self._worker.running or self._worker.generation != self._generation
+
+    def _orEnded(self, problem):
+        """A problem with files, unless their worker has ended, which takes them with it."""
+        return workerEnded() if self._workerIsAnother() else problem
 
     def _drop(self):
         """Let go of a result that nobody will see."""
@@ -216,13 +251,20 @@ def _ignore(*_unused):
     pass
 
 
-def _asProblem(error):
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, OSError):
-        return notWritten(error)
-    return Problem(
-        "internal",
-        _("The enhanced image could not be taken over: {reason}.").format(reason=error),
-        _("Press Enhance again; if that does not help, report it with the log under Settings."),
+def measuring(modality):
+    """The warning for CT and its like."""
+    return _("{modality} values are measurements. Enhanced ones are not: do not measure in the enhanced image.").format(
+        modality=modality
     )
+
+
+def nearlyBlack(array, limits):
+    """The warning for a result that shows nothing, because black and white were not those of the image."""
+    return _(
+        "The result is nearly black: {limits} was used, and the image holds only {lowest:g} to {highest:g}."
+    ).format(limits=blackAndWhite(limits), lowest=array.min(), highest=array.max())
+
+
+def blackAndWhite(limits):
+    """What was black and what was white, for people."""
+    return _("black {black:g}, white {white:g}").format(black=limits[0], white=limits[1])

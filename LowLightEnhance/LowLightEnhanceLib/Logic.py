@@ -39,7 +39,8 @@ class EnhancingLogic:
             wishes: see `Jobs.Wishes`.
 
         Returns:
-            The new volume (or sequence); None if the image was judged to need nothing and is left alone.
+            The new volume (or sequence); None if the image was judged to need nothing and is left alone, which does
+            not happen where a strength is named, or with `force`.
 
         Raises:
             Problem: it was refused or failed; its text says why and what to do.
@@ -145,7 +146,7 @@ class EnhancingLogic:
     def close(self):
         """End the worker."""
         self.cancel()
-        self.worker.stop()
+        self.worker.close()
 
     def _keep(self, enhancement):
         dropped = set(enhancement.message.get("dropped", []))

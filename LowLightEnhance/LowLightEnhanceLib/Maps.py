@@ -57,7 +57,7 @@ KINDS = {
         _("Uncertainty"),
         ((0.05, 0.05, 0.10), (0.35, 0.10, 0.40), (0.85, 0.30, 0.25), (1.00, 0.85, 0.60)),
         False,
-        _("The error that the network expects of itself, in percent of black to white."),
+        _("The error that the network expects of itself at full strength, in percent of black to white."),
         "%",
         100.0,
         lambda value: f"{value:.0f} %" if value >= 10 else f"{value:.1f} %",
@@ -66,9 +66,11 @@ KINDS = {
 
 
 def show(worker, enhancement, kind, shown, failed):
-    """Make the volume of a map, or take the one that is there, and call `shown(node)`."""
+    """Make the volume of a map for the picture as it is now, or take the one that is there, and call `shown(node)`."""
+    # What the network expects of itself is of the full strength, wherever the sliders are.
+    strengths = (1.0, 1.0) if kind == "uncertainty" else enhancement.present
     node = enhancement.maps.get(kind)
-    if node is not None and slicer.mrmlScene.GetNodeByID(node.GetID() or "") is node:
+    if _inScene(node) and node.GetAttribute(_STRENGTHS) == _text(strengths):
         shown(node)
         return
     if not alive(worker, enhancement):
@@ -81,21 +83,20 @@ def show(worker, enhancement, kind, shown, failed):
         shape = Volumes.arrayOf(enhancement.output.shown).shape[1:3]
         image, target = Volumes.newImage((frames, *shape), np.float32)
 
-        def added():
-            _running.pop(enhancement.result, None)
-            output = enhancement.output.node
-            if slicer.mrmlScene.GetNodeByID(output.GetID() or "") is not output:
-                return
-            enhancement.maps[kind] = _added(enhancement, kind, image, target)
-            shown(enhancement.maps[kind])
+        def filled():
+            _running.discard(steps)
+            if _inScene(enhancement.output.node):
+                shown(_put(enhancement, kind, image, target, strengths))
 
         def notRead(error):
-            _running.pop(enhancement.result, None)
+            _running.discard(steps)
             failed(Problem("internal", _("The map could not be read: {reason}.").format(reason=error)))
 
-        _running[enhancement.result] = Steps(_fill(path, kind, target), added, notRead)
+        steps = Steps(_fill(path, kind, target), filled, notRead)
+        _running.add(steps)
 
-    worker.request("maps", {"result": enhancement.result, "maps": [kind]}, answered, failed)
+    fields = {"result": enhancement.result, "maps": [kind], "brightness": strengths[0], "denoise": strengths[1]}
+    worker.request("maps", fields, answered, failed)
 
 
 def limits(node):
@@ -112,8 +113,19 @@ def gradient(kind):
     return np.rint(np.stack(channels, -1) * 255).astype(np.uint8)
 
 
-_running = {}
-"""What reads a map, by the name of its result."""
+_running = set()
+"""What reads maps at present."""
+
+_STRENGTHS = "LowLightEnhance.Strengths"
+"""Attribute of a map: brightness and denoising of the picture that it belongs to."""
+
+
+def _text(strengths):
+    return " ".join(f"{strength:g}" for strength in strengths)
+
+
+def _inScene(node):
+    return node is not None and slicer.mrmlScene.GetNodeByID(node.GetID() or "") is node
 
 
 def _fill(path, kind, target):
@@ -131,7 +143,32 @@ def _fill(path, kind, target):
         path.unlink()
 
 
-def _added(enhancement, kind, image, target):
+def _put(enhancement, kind, image, target, strengths):
+    """The map's volume with these pixels, made or brought up to them."""
+    node = enhancement.maps.get(kind)
+    lowest, highest = _scale(kind, target)
+    if _inScene(node):
+        node.SetAndObserveImageData(image)
+        # Colours that were stretched to what is left would show half the change as strongly as all of it.
+        before = limits(node)
+        lowest, highest = min(lowest, before[0]), max(highest, before[1])
+    else:
+        node = enhancement.maps[kind] = _added(enhancement, kind, image)
+    Volumes.setWindow(node, (lowest, highest))
+    node.SetAttribute(_STRENGTHS, _text(strengths))
+    return node
+
+
+def _scale(kind, target):
+    """(lowest, highest) value that the colours stand for."""
+    # A sample says enough, and does not keep the window waiting.
+    sample = target[:: max(1, len(target) // 8), ::4, ::4]
+    highest = float(np.percentile(np.abs(sample), 99.5))
+    lowest = -highest if KINDS[kind].signed else 1.0 if kind == "gain" else 0.0
+    return lowest, max(highest, lowest + 1e-3)
+
+
+def _added(enhancement, kind, image):
     """A map as a volume of its own, in the geometry of the result."""
     described, output = KINDS[kind], enhancement.output
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
@@ -142,12 +179,7 @@ def _added(enhancement, kind, image, target):
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(_colourTable(kind).GetID())
-    # A sample says enough, and does not keep the window waiting.
-    sample = target[:: max(1, len(target) // 8), ::4, ::4]
-    highest = float(np.percentile(np.abs(sample), 99.5))
-    lowest = -highest if described.signed else 1.0 if kind == "gain" else 0.0
-    Volumes.setWindow(node, (lowest, max(highest, lowest + 1e-3)))
-    node.SetNodeReferenceID(Volumes.SOURCE, enhancement.source.GetID())
+    Volumes.mark(node, enhancement.source)
     Volumes.placeBeside(enhancement.source, node)
     _addLegend(node, kind)
     return node

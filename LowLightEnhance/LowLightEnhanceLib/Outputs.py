@@ -57,8 +57,10 @@ class SequenceOutput:
             volume.SetAndObserveImageData(one)
             volume.CopyOrientation(item)
             volume.SetName(self.node.GetName())
+            # The volume that shows the sequence takes it from here.
+            volume.SetAttribute(Volumes.MADE, "1")
             self.node.SetDataNodeAtValue(volume, picture.node.GetNthIndexValue(index))
-        self.node.SetNodeReferenceID(Volumes.SOURCE, picture.node.GetID())
+        Volumes.mark(self.node, picture.node)
         self._browser = browserOf(picture.node) or self._newBrowser(picture.node)
         self._browser.AddSynchronizedSequenceNode(self.node)
         self._browser.SetOverwriteProxyName(self.node, False)
@@ -66,7 +68,7 @@ class SequenceOutput:
         self.shown = self._browser.GetProxyNode(self.node)
         self.shown.CreateDefaultDisplayNodes()
         self.shown.SetName(self.node.GetName())
-        self.shown.SetNodeReferenceID(Volumes.SOURCE, picture.node.GetID())
+        Volumes.mark(self.shown, picture.node)
         Volumes.copyDisplay(self._browser.GetProxyNode(picture.node), self.shown, limits)
         Volumes.placeBeside(picture.node, self.node)
 

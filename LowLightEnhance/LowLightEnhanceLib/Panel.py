@@ -31,7 +31,7 @@ class Panel:
     Attributes:
         ui: the widgets by name. logic: an EnhancingLogic. parameters: typed values in the scene.
         enhancement: the one that sliders, maps, findings and export act on; None: there is none.
-        installing: called when something has to be installed.
+        offering: whether the message comes with a button for what it speaks of.
     """
 
     def __init__(self, widget, logic):
@@ -47,7 +47,9 @@ class Panel:
         self.export = ExportPart(self)
         self.batch = BatchPart(self)
         self.study = StudyPart(self)
+        self.offering, self._offered = False, lambda: None
         self.ui.neededButton.connect("clicked()", self.settings.install)
+        self.ui.offerButton.connect("clicked()", lambda *_unused: self._offered())
         self.ui.tabs.connect("currentChanged(int)", self._tabChanged)
         scene = slicer.mrmlScene
         self._observers = [
@@ -83,6 +85,8 @@ class Panel:
         for tag in self._observers:
             slicer.mrmlScene.RemoveObserver(tag)
         self.findings.stop()
+        self.settings.closeDialog()
+        self.export.close()
         self.study.close()
         self.compare.close()
         self.logic.close()
@@ -91,11 +95,20 @@ class Panel:
 
     # What the parts share
 
-    def tell(self, text, kind="information", force=False, install=False):
-        """Show a message; `force` and `install` offer the button that acts on it."""
+    @property
+    def busy(self):
+        """Whether images are being enhanced or files written."""
+        return self.logic.busy or self.export.busy or self.batch.busy
+
+    def tell(self, text, kind="information", force=False, install=False, offer=None):
+        """Show a message; `force`, `install`, or `offer`, as (text, tooltip, act), give the button that acts on it."""
         self.showMessage(self.ui.messageLabel, text, kind)
         self.ui.forceButton.visible = force
         self.ui.neededButton.visible = install
+        self.offering = offer is not None
+        self.ui.offerButton.visible = self.offering
+        if offer is not None:
+            self.ui.offerButton.text, self.ui.offerButton.toolTip, self._offered = offer
         if text:
             self.log(text)
 
@@ -121,7 +134,9 @@ class Panel:
         self.ui.logView.appendPlainText(_withoutNames(text, self.ui.folderEdit.text.strip()))
 
     def show(self, enhancement):
-        """Make an enhancement the one that all parts act on; None: none."""
+        """Make an enhancement the one that all parts act on; None: none, nor one that lacks its original."""
+        if enhancement is not None and not inScene(enhancement.source):
+            enhancement = None
         self.enhancement = enhancement
         self.compare.show(enhancement)
         self.findings.show(enhancement)
@@ -132,6 +147,7 @@ class Panel:
         """Enable what can be done now."""
         for part in (self.enhance, self.compare, self.findings, self.export, self.batch, self.settings):
             part.refresh()
+        self.ui.offerButton.enabled = self.ui.forceButton.enabled = not self.busy
 
     # Events
 

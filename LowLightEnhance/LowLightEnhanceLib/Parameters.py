@@ -11,10 +11,8 @@ class Parameters:
     """
     inputNode: the volume or sequence to enhance.
     brightness: strength in [0, 1.5]. denoise: strength in [0, 1].
-    sharedTone: one exposure for all slices.
     """
 
     inputNode: Union[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSequenceNode]
     brightness: Annotated[float, WithinRange(0, 1.5)] = 1.0
     denoise: Annotated[float, WithinRange(0, 1)] = 1.0
-    sharedTone: bool = True

@@ -9,6 +9,9 @@ from pathlib import Path
 
 def kill(process):
     """End a process and its descendants at once, by number; none of them being there is no error."""
+    if process <= 0:
+        # No process: to the system these numbers mean whole groups of them, the caller among them.
+        return
     if os.name == "nt":
         subprocess.run(
             ["taskkill", "/PID", str(process), "/T", "/F"],

@@ -11,7 +11,12 @@ from .Problems import Problem
 
 FILE = Path(__file__).resolve().parent.parent / "Resources" / "SampleData" / "DarkRetina.png"
 SHA256 = "652901a989a094d260c197befde8cd408f46b44e4b7c4d359370a7d327e08f6a"
-NAME = "Dark retina (sample)"
+DICOM = FILE.with_suffix(".dcm")
+"""The same pixels with the attributes that an export takes over, of a patient who does not exist."""
+DICOM_SHA256 = "1d41f7341ba1e883c6ee6dc0766d99ef93aa87297b94134c3fcc4f1efcd62fbf"
+_SAMPLE = "LowLightEnhance.Sample"
+"""Attribute of the volume."""
+NAME = _("Dark retina (sample)")
 ORIGIN = _("Fundus photograph of a healthy left eye, in the public domain (scikit-image), darkened by simulation.")
 
 
@@ -21,11 +26,7 @@ def load():
     Raises:
         Problem: the file is not the one that was shipped.
     """
-    try:
-        intact = hashlib.sha256(FILE.read_bytes()).hexdigest() == SHA256
-    except OSError:
-        intact = False
-    if not intact:
+    if not (_intact(FILE, SHA256) and _intact(DICOM, DICOM_SHA256)):
         raise Problem("not-an-image", _("The sample image is missing or damaged."), _("Install the extension again."))
     reader = vtk.vtkPNGReader()
     reader.SetFileName(str(FILE))
@@ -41,11 +42,17 @@ def load():
     directions.SetElement(1, 1, -1)
     node.SetIJKToRASDirectionMatrix(directions)
     node.SetDescription(ORIGIN)
+    node.SetAttribute(_SAMPLE, "1")
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevelMinMax(0, 255)
     return node
+
+
+def files(node):
+    """DICOM files of the sample; empty for every other volume."""
+    return [str(DICOM)] if node.GetAttribute(_SAMPLE) else []
 
 
 def register():
@@ -61,3 +68,10 @@ def register():
         checksums=f"SHA256:{SHA256}",
         nodeNames=NAME,
     )
+
+
+def _intact(path, checksum):
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+    except OSError:
+        return False

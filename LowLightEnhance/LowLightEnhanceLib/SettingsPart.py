@@ -25,6 +25,8 @@ class SettingsPart:
         self._remember(ui.rangeBox, _RANGES, "limits")
         self._remember(ui.engineBox, _ENGINES, "engine")
         self._remember(ui.deviceBox, (("", _("Automatic")), ("cpu", _("Processor"))), "device")
+        ui.sharedToneCheck.checked = Settings.read("sharedTone", True)
+        ui.sharedToneCheck.connect("toggled(bool)", lambda on: Settings.write("sharedTone", bool(on)))
         ui.pythonEdit.text = Settings.read("python", "")
         ui.pythonEdit.connect("editingFinished()", self._pythonChanged)
         ui.devicesButton.connect("clicked()", self._findDevices)
@@ -60,6 +62,10 @@ class SettingsPart:
         """What is black and white: one of `Volumes.RANGES`."""
         return self._data(self._ui.rangeBox)
 
+    def sharedTone(self):
+        """Whether all slices get the same exposure."""
+        return self._ui.sharedToneCheck.checked
+
     def engine(self):
         """ "onnx", "torch", or None."""
         return self._data(self._ui.engineBox) or None
@@ -70,8 +76,17 @@ class SettingsPart:
 
     def install(self, *_unused):
         """Show what is needed, before anything is installed."""
-        self.dialog = DependenciesDialog(self._installed, self._panel.widget)
+        # A dialog whose installation still runs comes to the front; else what it says may be out of date.
+        if self.dialog is None or not self.dialog.busy:
+            self.closeDialog()
+            self.dialog = DependenciesDialog(self._installed, self._panel.widget)
         self.dialog.show()
+
+    def closeDialog(self):
+        """The dialog goes; an installation that it has begun is cancelled."""
+        if self.dialog is not None:
+            self.dialog.leave()
+            self.dialog = None
 
     def _installed(self):
         self.lookAgain()

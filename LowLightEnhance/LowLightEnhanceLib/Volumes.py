@@ -15,6 +15,12 @@ from .Problems import Problem
 SOURCE = "LowLightEnhance.Source"
 """Role of the node reference from what this module made to the image that it was made from."""
 
+MADE = "LowLightEnhance.Made"
+"""Attribute of what this module made: it outlives the image that it was made from."""
+
+NEARLY_BLACK = 0.1
+"""A result of which next to nothing is brighter than this, 1 = black to white, shows nobody anything."""
+
 RANGES = ("automatic", "window", "type")
 """What is black and white: chosen by the kind of image; as the display's window says; the pixel type's whole range."""
 
@@ -59,7 +65,13 @@ def pictureOf(node):
 
 def isEnhanced(node):
     """Whether this module made the node: results, maps and wipes are no inputs."""
-    return node.GetNodeReferenceID(SOURCE) is not None
+    return node.GetAttribute(MADE) is not None or node.GetNodeReferenceID(SOURCE) is not None
+
+
+def mark(node, source):
+    """Say that this module made a node from a source."""
+    node.SetAttribute(MADE, "1")
+    node.SetNodeReferenceID(SOURCE, source.GetID())
 
 
 def sourceOf(node):
@@ -101,6 +113,14 @@ def valueRange(picture, choice="automatic"):
     return float(black), float(white)
 
 
+def isNearlyBlack(array, limits):
+    """Whether an image (N, H, W[, C]) is, but for half a percent, below `NEARLY_BLACK` of (black, white)."""
+    black, white = limits
+    step = max(1, min(array.shape[1:3]) // 256)
+    sample = array[:: max(1, len(array) // 8), ::step, ::step].astype(np.float64)
+    return bool(np.percentile((sample - black) / (white - black), 99.5) < NEARLY_BLACK)
+
+
 def isInverted(display):
     """Whether a display shows larger numbers darker, as Slicer does with MONOCHROME1."""
     colours = display.GetColorNode() if display is not None else None
@@ -140,7 +160,7 @@ def addResult(picture, image, name, limits):
     copyDisplay(picture.shown, node, limits)
     # The pixels come last: a display without its window would look for one through all of them.
     node.SetAndObserveImageData(image)
-    node.SetNodeReferenceID(SOURCE, picture.node.GetID())
+    mark(node, picture.node)
     placeBeside(picture.node, node)
     return node
 

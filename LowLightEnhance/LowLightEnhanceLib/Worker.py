@@ -15,7 +15,7 @@ import qt
 from slicer.i18n import tr as _
 
 from . import Environment, ProcessTree
-from .Problems import Problem, cancelled
+from .Problems import Problem, cancelled, endedWhileStarting, notWritten, workerEnded
 
 PROTOCOL = 1
 VERSION = "0.1.0"
@@ -25,6 +25,8 @@ PATIENCE = 500
 _PREFIX = "lowlight-slicer-"
 _YOUNG = 600
 """Seconds in which the folder of a worker that is just starting may be empty."""
+FAREWELL = 1000
+"""Milliseconds that a worker has to end by itself, once it was sent away."""
 START_LIMIT = 180_000
 """Milliseconds within which a worker has to say hello."""
 
@@ -52,7 +54,7 @@ class Worker:
         self._command = command
         self._process, self._temporary, self._started = None, None, None
         self._waiting, self._requests, self._next = [], {}, 1
-        self._buffer, self._errors, self._stopping = b"", "", False
+        self._buffer, self._errors, self._leaving = b"", "", []
 
     @property
     def running(self):
@@ -66,6 +68,9 @@ class Worker:
 
     def whenReady(self, ready, failed):
         """Call `ready` once the worker has said hello, starting it if need be; `failed` with why it did not."""
+        if self.running and self.folder and not self.folder.exists():
+            # Systems clean up their temporary files; without its folder this process is of no use.
+            self.kill()
         if self.running and self.folder and not self._cancelling:
             ready()
             return
@@ -86,7 +91,7 @@ class Worker:
         number = self._next
         self._next += 1
         if self._process is None:
-            qt.QTimer.singleShot(0, lambda: failed(_gone()))
+            qt.QTimer.singleShot(0, lambda: failed(workerEnded()))
             return number
         self._requests[number] = _Request(answered, failed, progressed)
         self._send({"type": kind, "id": number, **fields})
@@ -117,16 +122,22 @@ class Worker:
             self.whenReady(ready, failed)
 
     def stop(self):
-        """End the worker for good, politely if it listens."""
+        """Send the worker away, and return at once: what is asked from now on goes to a new one."""
         if not self.running:
             return
-        process, self._stopping = self._process, True
         self._send({"type": "quit", "id": "quit"})
-        process.closeWriteChannel()
-        if not process.waitForFinished(1000) and self.running:
-            ProcessTree.kill(process.processId())
-        if self.running:
-            self._ended(cancelled())
+        leaving = _Leaving(self._process, self._temporary, self._leaving.remove)
+        self._leaving.append(leaving)
+        leaving.begin()
+        self._process = self._temporary = None
+        self._forget(cancelled())
+
+    def close(self):
+        """Send the worker away and see it off, in a second at most: Slicer closes."""
+        self.stop()
+        until = time.monotonic() + FAREWELL / 1000
+        for leaving in list(self._leaving):
+            leaving.wait(max(0, until - time.monotonic()))
 
     # Starting and ending
 
@@ -136,12 +147,12 @@ class Worker:
             _sweep()
             self._temporary = tempfile.mkdtemp(prefix=_PREFIX)
         except (Problem, OSError) as error:
-            problem = error if isinstance(error, Problem) else Problem("no-space", str(error))
+            problem = error if isinstance(error, Problem) else notWritten(error)
             # Not from here: whoever asks must have got back before being told.
             qt.QTimer.singleShot(0, lambda: self._refuse(problem))
             return
         self.generation += 1
-        self._buffer, self._errors, self.folder, self._stopping = b"", "", None, False
+        self._buffer, self._errors, self.folder = b"", "", None
         process = self._process = qt.QProcess()
         process.setProcessEnvironment(Environment.workerEnvironment())
         process.connect("readyReadStandardOutput()", lambda *_unused: self._read(process))
@@ -185,11 +196,9 @@ class Worker:
         self._readErrors(process)
         self._read(process)
         if process is self._process:
-            self._ended(self._whyEnded())
+            self._ended(self._whyEnded(process.exitStatus() == qt.QProcess.CrashExit))
 
-    def _whyEnded(self):
-        if self._stopping:
-            return cancelled()
+    def _whyEnded(self, crashed):
         lacking = re.search(r"No module named '?([\w.]+)", self._errors)
         if lacking and not self.folder:
             return Problem(
@@ -197,10 +206,12 @@ class Worker:
                 _("The enhancer needs the Python package {name}, which is not installed.").format(
                     name=lacking.group(1)
                 ),
-                _("Press “Install…” under Settings."),
+                _("Press “Install what is needed…”, or “Install…” under Settings."),
             )
         if self.folder:
-            return _gone()
+            return workerEnded()
+        if crashed:
+            return endedWhileStarting()
         lines = self._errors.strip().splitlines()
         return Problem(
             "not-installed",
@@ -213,14 +224,18 @@ class Worker:
     def _ended(self, problem):
         """Forget the process and tell everyone who waits for it."""
         process, self._process = self._process, None
-        self._started.stop()
         if process is not None:
             # A killed process is waited for, or it would stay as a zombie until Slicer ends.
             process.waitForFinished(1000)
             process.deleteLater()
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary, self.folder = None, None
+        self._temporary = None
+        self._forget(problem)
+
+    def _forget(self, problem):
+        self._started.stop()
+        self.folder = None
         if problem.kind != "cancelled":
             self.log(str(problem))
         self._refuse(problem)
@@ -248,6 +263,8 @@ class Worker:
                 self.log(line)
 
     def _read(self, process):
+        if process is not self._process:
+            return
         # A line may come in pieces, and several at once.
         self._buffer += bytes(process.readAllStandardOutput().data())
         while b"\n" in self._buffer and process is self._process:
@@ -310,6 +327,48 @@ class Worker:
             ready()
 
 
+class _Leaving:
+    """A process that was told to end: killed if it does not in time; its folder goes with it."""
+
+    def __init__(self, process, folder, gone):
+        self._process, self._folder, self._gone = process, folder, gone
+        self._patience = qt.QTimer()
+        self._patience.setSingleShot(True)
+        self._patience.connect("timeout()", self._kill)
+
+    def begin(self):
+        """Close its standard input, without which a worker ends even if it does not listen."""
+        self._patience.start(FAREWELL)
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._ended)
+        self._process.closeWriteChannel()
+        self._unlessRunning()
+
+    def wait(self, seconds):
+        """Until it has ended, at most so long; then it is killed."""
+        if not self._process.waitForFinished(round(1000 * seconds)):
+            self._kill()
+            self._process.waitForFinished(1000)
+        self._ended()
+
+    def _kill(self, *_unused):
+        ProcessTree.kill(self._process.processId())
+        self._unlessRunning()
+
+    def _unlessRunning(self):
+        # Of a process that could not even be started, Qt says nothing at its end.
+        if self._process.state() == qt.QProcess.NotRunning:
+            self._ended()
+
+    def _ended(self, *_unused):
+        if self._gone is None:
+            return
+        gone, self._gone = self._gone, None
+        self._patience.stop()
+        self._process.deleteLater()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        gone(self)
+
+
 def _sweep():
     """Remove the folders that a killed Slicer left: its worker has emptied them. One that is young may be in use."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
@@ -320,11 +379,3 @@ def _sweep():
 
 def _problemOf(message):
     return Problem(message.get("kind", "internal"), message.get("message", ""), message.get("remedy", ""))
-
-
-def _gone():
-    return Problem(
-        "worker-ended",
-        _("The enhancer ended unexpectedly, perhaps for lack of memory. The scene is as it was."),
-        _("Press Enhance to start it again."),
-    )

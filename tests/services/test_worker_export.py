@@ -11,6 +11,7 @@ from dicom_files import changed, grey_clip, shipped
 from dicom_validation import is_dumped, new_kinds_of_error
 from worker_runs import Worker
 
+from lowlight import Enhancer
 from lowlight.cli.app import run
 from lowlight.imaging import read
 
@@ -123,6 +124,38 @@ def test_without_a_result_the_files_are_enhanced_as_the_command_line_does(
     capsys.readouterr()
     expected = {path.relative_to(tmp_path / "cli"): path.read_bytes() for path in (tmp_path / "cli").rglob("*.dcm")}
     assert expected == {Path(file).relative_to(tmp_path / "out"): Path(file).read_bytes() for file in exported["files"]}
+
+
+@pytest.mark.parametrize("tone", ["shared", "own"])
+@pytest.mark.parametrize("film", [False, True], ids=["files", "one film"])
+def test_without_a_result_frames_share_a_tone_or_have_each_its_own(
+    worker: Worker, enhancer: Enhancer, tmp_path: Path, film: bool, tone: str
+) -> None:
+    paths = grey_clip(tmp_path / "in", 3)
+    datasets = [pydicom.dcmread(path) for path in paths]
+    stack = np.stack([dataset.pixel_array for dataset in datasets])
+    # Nothing tells that the files belong together.
+    for number, (path, dataset) in enumerate(zip(paths, datasets, strict=True)):
+        dataset.SeriesInstanceUID += f".{number}"
+        dataset.save_as(path)
+    if film:
+        datasets[0].NumberOfFrames, datasets[0].PixelData = len(stack), stack.tobytes()
+        datasets[0].save_as(paths[0])
+        paths = paths[:1]
+    given = {"value_range": [0, WHITE], "force": True, "modality": "ultrasound", "tone": tone}
+    answer = worker.ask("export", sources=list(map(str, paths)), folder=str(tmp_path / "out"), **given)
+    options = {"value_range": (0, WHITE), "force": True, "modality": "ultrasound"}
+    if tone == "shared":
+        expected = enhancer(stack, frames=True, **options).image
+    else:
+        expected = np.stack([enhancer(frame, **options).image for frame in stack])
+    found = {}
+    for file in answer["files"]:
+        source = pydicom.dcmread(file).SourceImageSequence[0].ReferencedSOPInstanceUID
+        found[str(source)] = read(file).pixels
+    written = [found[str(dataset.SOPInstanceUID)] for dataset in datasets[: len(paths)]]
+    shown = written[0] if film else np.stack(written)
+    assert np.abs(shown - np.clip(expected / WHITE, 0, 1)).max() <= 1.5 / WHITE
 
 
 def test_measured_values_are_refused_unless_insisted(worker: Worker, tmp_path: Path) -> None:

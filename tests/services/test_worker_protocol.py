@@ -96,6 +96,34 @@ def test_slices_get_a_tone_together_or_each_its_own(worker: Worker, enhancer: En
     assert worker.ask("blend", result=shared["result"], slice=3)["kind"] == "bad-request"
 
 
+def test_maps_belong_to_the_picture_at_its_strengths(worker: Worker, dark_colour: np.ndarray) -> None:
+    name = worker.enhance(dark_colour)["result"]
+
+    def taken(brightness: float | None, denoise: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        given = {"result": name, "brightness": brightness, "denoise": denoise}
+        files = worker.ask("maps", maps=["gain", "residual", "uncertainty"], **given)["maps"]
+        gain, residual, uncertainty = (worker.take(files[kind]) for kind in ("gain", "residual", "uncertainty"))
+        return gain, residual, uncertainty
+
+    full = taken(1, 1)
+    assert all(np.array_equal(one, other) for one, other in zip(taken(None, None), full, strict=True))
+    gain, residual, uncertainty = taken(0, 0)
+    assert (gain == 1).all()
+    assert not residual.any()
+    assert np.array_equal(uncertainty, full[2]), "it speaks of the full strength, whatever the sliders do"
+    gain, residual, _ = taken(0.5, 0.25)
+    assert 1 < gain.mean() < full[0].mean()
+    # The residual is the difference that denoising makes in the picture, where that is neither black nor white.
+    pictures = [
+        worker.take(worker.ask("blend", result=name, brightness=0.5, denoise=denoise)["image"]).astype(float)
+        for denoise in (0.25, 0)
+    ]
+    inside = np.logical_and.reduce([(picture > 0) & (picture < 255) for picture in pictures])
+    assert inside.mean() > 0.5
+    assert np.abs((pictures[0] - pictures[1]) / 255 - residual)[inside].max() < 1.01 / 255
+    assert np.abs(taken(1, 0.25)[1] - 0.25 * full[1]).max() < 1e-6
+
+
 def test_each_slice_is_told_as_progress(worker: Worker, dark: np.ndarray) -> None:
     worker.other.clear()
     stack = np.stack([dark] * 3)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -23,6 +26,7 @@ from PySide6 import QtCore, QtWidgets
 
 _application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
 import application
+from slicer_volumes import fingerprint
 
 application.install()
 
@@ -43,6 +47,49 @@ def scene(settings_folder: Path, tmp_path: Path):
     return application.new_scene()
 
 
+@pytest.fixture(autouse=True)
+def inputs_stay_as_they_are(scene, monkeypatch: pytest.MonkeyPatch):
+    """In every test: whatever was given to a job has the pixels and the geometry afterwards that it had before."""
+    from LowLightEnhanceLib import Jobs, Volumes
+
+    given: list[tuple[Any, bytes]] = []
+    begin = Jobs.Job.__init__
+
+    def begun(job: Any, worker: Any, node: Any, *rest: Any, **named: Any) -> None:
+        # What is no image is refused, and cannot be read here either.
+        with contextlib.suppress(Volumes.Problem):
+            Volumes.pictureOf(node)
+            given.append((node, fingerprint(node)))
+        begin(job, worker, node, *rest, **named)
+
+    monkeypatch.setattr(Jobs.Job, "__init__", begun)
+    yield
+    for node, before in given:
+        assert fingerprint(node) == before, f"{node.GetName()} was changed"
+
+
+@pytest.fixture
+def dim(retina: np.ndarray) -> np.ndarray:
+    """A small dark, noisy colour photograph: uint8 (177, 177, 3)."""
+    noise = np.random.default_rng(7).normal(0, 6, retina.shape)
+    return np.clip(retina * 0.16 + noise, 0, 255).astype(np.uint8)[::2, ::2]
+
+
+@pytest.fixture
+def clip(tmp_path: Path):
+    """A series of the DICOM database: its volume, and its files. pydicom stands in for Slicer's DICOM loader."""
+    import pydicom
+    from dicom_files import grey_clip
+    from slicer_volumes import added
+
+    files = grey_clip(tmp_path / "series", 3)
+    datasets = [pydicom.dcmread(file) for file in files]
+    volume = added(np.stack([dataset.pixel_array for dataset in datasets]).astype(np.uint16), "clip")
+    volume.SetAttribute("DICOM.instanceUIDs", " ".join(str(dataset.SOPInstanceUID) for dataset in datasets))
+    slicer.dicomDatabase.files.update({str(d.SOPInstanceUID): str(f) for d, f in zip(datasets, files, strict=True)})
+    return volume, files
+
+
 @pytest.fixture
 def logic():
     """The module's logic with a worker of its own, which is gone afterwards."""
@@ -61,7 +108,7 @@ def shared_worker():
 
     worker = Worker()
     yield worker
-    worker.stop()
+    worker.close()
 
 
 @pytest.fixture

@@ -11,6 +11,23 @@ from pathlib import Path
 import psutil
 from slicer_volumes import node_ids
 
+ROUNDS = (
+    ("starting", "cancel"),
+    ("enhancing", "cancel"),
+    ("enhancing", "kill"),
+    ("handing over", "cancel"),
+    ("", ""),
+    ("judging", "kill"),
+    ("handing over", "kill"),
+    ("judging", "cancel"),
+    ("starting", "kill"),
+    ("", ""),
+)
+"""At which phase what is done; last of all, and in between, a job is left to finish."""
+
+LONGEST_CANCEL = 1.0
+"""Seconds from a cancel to its end, on a machine that does nothing else."""
+
 Wait = Callable[[Callable[[], bool], int], object]
 """Keeps the event loop going until a condition holds, for so many seconds at most."""
 
@@ -22,7 +39,7 @@ def leftovers(temporary: Path) -> tuple[set[int], set[str], set[str]]:
 
 
 def cycle(rounds: int, source, wait: Wait) -> list[float]:
-    """In turns: cancel while the worker starts, hands over or enhances; kill it from outside; let it finish.
+    """In turns, as `ROUNDS` says: cancel, kill the worker from outside, let it finish.
 
     Returns:
         The seconds from each cancel to its end.
@@ -38,13 +55,14 @@ def cycle(rounds: int, source, wait: Wait) -> list[float]:
             job = logic.enhanceAsync(
                 source, ended.append, ended.append, lambda phase, *_, phases=phases: phases.append(phase), force=True
             )
-            until = ("starting", "enhancing", "enhancing", "handing over", "")[number % 5]
+            until, act = ROUNDS[number % len(ROUNDS)]
             if until:
                 wait(lambda until=until, phases=phases, ended=ended: until in phases or bool(ended), 60)
             cancelled, asked = False, time.perf_counter()
-            if number % 5 == 2 and not ended:
+            if act == "kill" and not ended:
+                assert logic.worker.processId > 0, "0 would mean everyone"
                 os.kill(logic.worker.processId, signal.SIGKILL)
-            elif until:
+            elif act == "cancel":
                 cancelled = not ended
                 job.cancel()
             wait(lambda ended=ended: bool(ended), 60)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 OBLIQUE = np.array(
     [[0.36, -0.48, 0.8, 12.5], [0.8, 0.6, 0.0, -31.25], [-0.48, 0.64, 0.6, 7.125], [0, 0, 0, 1]], dtype=float
@@ -55,3 +58,16 @@ def node_ids() -> set[str]:
     """All nodes of the scene."""
     scene = slicer.mrmlScene
     return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def fingerprint(node) -> bytes:
+    """Of all pixels, of the geometry and of the name of a volume, or of all volumes of a sequence."""
+    found = hashlib.sha256(node.GetName().encode())
+    sequence = node.IsA("vtkMRMLSequenceNode")
+    for volume in [node.GetNthDataNode(i) for i in range(node.GetNumberOfDataNodes())] if sequence else [node]:
+        image = volume.GetImageData()
+        scalars = image.GetPointData().GetScalars()
+        found.update(repr((image.GetDimensions(), scalars.GetDataTypeAsString())).encode())
+        found.update(np.ascontiguousarray(vtk_to_numpy(scalars)).tobytes())
+        found.update(matrix_of(volume).tobytes())
+    return found.digest()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 PANEL_WIDTH = 440
 
@@ -46,15 +44,3 @@ class Window(QtWidgets.QWidget):
     def message(self) -> str:
         """What the panel says; empty: nothing."""
         return self.ui.messageLabel.text if self.ui.messageLabel.visible else ""
-
-
-def picture_of(widget: Any, name: str, folder: Path) -> Path:
-    """Write a screenshot; with LOWLIGHT_SCREENSHOTS set, into that folder. The size is doubled by QT_SCALE_FACTOR=2."""
-    folder = Path(os.environ.get("LOWLIGHT_SCREENSHOTS", str(folder)))
-    folder.mkdir(parents=True, exist_ok=True)
-    QtWidgets.QApplication.processEvents()
-    picture = widget.grab()
-    ratio = round(picture.devicePixelRatio())
-    path = folder / f"{name}{'@2x' if ratio == 2 else ''}.png"
-    assert picture.toImage().convertToFormat(QtGui.QImage.Format_RGB888).save(str(path))
-    return path

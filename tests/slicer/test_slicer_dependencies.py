@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import subprocess
 import sys
 import tomllib
-import zipfile
+import venv
 from pathlib import Path
 
 import numpy as np
+import pip
+import psutil
 import pytest
 import slicer
 from LowLightEnhanceLib import Dependencies, DependenciesDialog, Environment, Settings
 from LowLightEnhanceLib.Problems import Problem
+from PySide6 import QtCore, QtTest, QtWidgets
 from slicer_volumes import added
-from slicer_window import picture_of
+from slicer_wheels import wheel_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -26,14 +31,7 @@ def wheels(tmp_path) -> Path:
     folder = tmp_path / "wheels"
     folder.mkdir()
     for name, *_rest in Environment.requirements():
-        version, plain = importlib.metadata.version(name), re.sub(r"[-.]", "_", name)
-        info = f"{plain}-{version}.dist-info"
-        with zipfile.ZipFile(folder / f"{plain}-{version}-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-            wheel.writestr(
-                f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-            )
-            wheel.writestr(f"{info}/RECORD", f"{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+        wheel_of(folder, name, importlib.metadata.version(name))
     return folder
 
 
@@ -55,8 +53,6 @@ def test_the_module_asks_for_what_the_package_needs():
 
 
 def test_nothing_is_installed_and_nothing_heavy_imported_when_the_module_is_loaded():
-    import subprocess
-
     code = (
         "import sys; sys.path[:0] = ['tests/slicer/standins', 'LowLightEnhance']\n"
         "import PySide6.QtWidgets as w; a = w.QApplication([])\nimport application; application.install()\n"
@@ -110,8 +106,75 @@ def test_the_dialog_names_every_package_its_size_and_the_folder(monkeypatch, bar
     sizes = [table.item(row, 2).text() for row in range(table.rowCount)]
     assert all(size.endswith(" MB") for size in sizes)
     assert len(sizes) == len(Environment.requirements()) + 1
-    picture_of(dialog.dialog, "dependencies", tmp_path)
     dialog.close()
+
+
+def staged() -> list[Path]:
+    """What lies beside the folder of packages."""
+    folder = Environment.packagesFolder()
+    return list(folder.parent.glob(".*")) if folder.parent.is_dir() else []
+
+
+@pytest.fixture
+def installing(module, wheels, bare, qtbot):
+    """The dialog as the panel opens it, with an installation that has just begun, and pip's number."""
+    module.ui.installButton.click()
+    dialog = module.panel.settings.dialog
+    dialog.ui.wheelsRadio.click()
+    dialog.ui.wheelsEdit.text = str(wheels)
+    dialog.ui.installButton.click()
+    qtbot.waitUntil(lambda: dialog.busy and psutil.pid_exists(pip_of(dialog)), timeout=20_000)
+    yield dialog
+    dialog.close()
+
+
+def pip_of(dialog) -> int:
+    """Number of the installer's process."""
+    return dialog._installer._process.processId()
+
+
+@pytest.mark.parametrize("way", ["Escape", "cross of the window", "Cancel", "Later"])
+def test_every_way_out_of_the_dialog_ends_the_installation(module, installing, qtbot, way):
+    pip = pip_of(installing)
+    if way == "Escape":
+        QtTest.QTest.keyClick(installing.dialog, QtCore.Qt.Key.Key_Escape)
+    elif way == "cross of the window":
+        QtWidgets.QWidget.close(installing.dialog)
+    else:
+        (installing.ui.stopButton if way == "Cancel" else installing.ui.laterButton).click()
+    assert not installing.busy
+    assert not psutil.pid_exists(pip)
+    assert staged() == []
+    assert installing.dialog.visible == (way == "Cancel")
+    assert "Cancelled" in installing.ui.messageLabel.text
+
+
+def test_install_pressed_again_shows_the_installation_that_runs(module, installing, qtbot):
+    pip = pip_of(installing)
+    module.ui.installButton.click()
+    assert module.panel.settings.dialog is installing
+    assert pip_of(installing) == pip
+    with pytest.raises(Problem, match="already"):
+        Dependencies.Installer(Dependencies.OwnFolder(), None, None, None, None)
+    assert len(staged()) == 1, "the folder that the first one fills"
+    qtbot.waitUntil(lambda: not installing.busy, timeout=120_000)
+    assert installing.ui.messageLabel.text == "Everything is installed."
+    assert Environment.missing() == []
+    assert staged() == []
+
+
+def test_what_a_killed_slicer_left_is_removed_and_that_of_a_running_one_stays(tmp_path, qtbot):
+    folder = Environment.packagesFolder()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, in_use = (folder.with_name(f".{folder.name}.{process}.new") for process in (ended.pid, os.getppid()))
+    for path in (left, in_use):
+        path.mkdir(parents=True)
+    place = Dependencies.OwnFolder()
+    place.begin()
+    assert not left.exists()
+    assert in_use.exists()
+    place.clean()
 
 
 def test_cancelling_leaves_what_was_installed_before(wheels, qtbot):
@@ -120,7 +183,7 @@ def test_cancelling_leaves_what_was_installed_before(wheels, qtbot):
     kept.write_text("of an earlier installation")
     ended: list[Problem] = []
     installer = Dependencies.Installer(
-        lambda: ended.append("done"), ended.append, lambda line: None, lambda *_: None, wheels
+        Dependencies.OwnFolder(wheels), lambda: ended.append("done"), ended.append, lambda line: None, lambda *_: None
     )
     installer.cancel()
     assert ended[0].kind == "cancelled"
@@ -131,7 +194,8 @@ def test_cancelling_leaves_what_was_installed_before(wheels, qtbot):
 def test_without_network_and_wheels_the_way_out_is_named(tmp_path, qtbot):
     (tmp_path / "empty").mkdir()
     ended: list[Problem] = []
-    Dependencies.Installer(ended.append, ended.append, lambda line: None, lambda *_: None, tmp_path / "empty")
+    place = Dependencies.OwnFolder(tmp_path / "empty")
+    Dependencies.Installer(place, ended.append, ended.append, lambda line: None, lambda *_: None)
     qtbot.waitUntil(lambda: bool(ended), timeout=60_000)
     assert ended[0].kind == "not-installed"
     assert "folder of wheels" in ended[0].remedy
@@ -151,30 +215,63 @@ def test_where_slicer_ships_what_does_not_fit_it_is_not_installed_over(monkeypat
         "_version",
         lambda name, folder: "2.4.4" if (name, folder) == ("pydicom", None) else known(name, folder),
     )
-    asked = []
-    monkeypatch.setattr(slicer.util, "pip_install", asked.append)
     assert Environment.clashes() == [("pydicom", "2.4.4")]
     with pytest.raises(Problem, match=r"pydicom 2\.4\.4"):
-        Dependencies.installIntoSlicer()
-    assert asked == []
+        Dependencies.Installer(Dependencies.SlicersOwn(), None, None, None, None)
     dialog = DependenciesDialog.DependenciesDialog(lambda: None)
     assert not dialog.ui.slicerRadio.enabled
 
 
-def test_into_slicer_itself_every_package_is_held_where_it_is(monkeypatch):
-    held = []
+@pytest.fixture
+def slicers_python(wheels, tmp_path, monkeypatch) -> Path:
+    """A Python of its own in the place of Slicer's, with pip, and with packages that the index has newer ones of."""
+    venv.create(tmp_path / "Slicer", with_pip=False)
+    packages = next((tmp_path / "Slicer").glob("lib/python*/site-packages"))
+    (packages / "pip").symlink_to(Path(pip.__file__).parent)
+    (tmp_path / "Slicer" / "bin" / "PythonSlicer").symlink_to("python")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'Slicer' / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    # No index is asked here; the folder stands in for it.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    wheel_of(wheels, "numpy", "2.99.0")
+    return packages
 
-    def pip_install(arguments):
-        held.append((Path(arguments[1]).read_text(), arguments))
 
-    monkeypatch.setattr(slicer.util, "pip_install", pip_install)
-    Dependencies.installIntoSlicer()
-    constraints, arguments = held[0]
-    for name in Environment.PROTECTED:
-        if name in installed_here():
-            assert f"{name}=={installed_here()[name]}\n" in constraints
-    assert arguments[0] == "-c"
-    assert any(argument.startswith("onnxruntime>=") for argument in arguments)
+def test_into_slicer_itself_in_the_background_with_every_package_held_where_it_is(slicers_python, module, qtbot):
+    module.ui.installButton.click()
+    dialog = module.panel.settings.dialog
+    dialog.ui.slicerRadio.click()
+    assert "Slicer's own Python" in dialog.ui.introLabel.text
+    said, beats = [], []
+    dialog.ui.progressBar.valueChanged.connect(
+        lambda value: said.append((dialog.ui.messageLabel.text, dialog.ui.stopButton.enabled))
+    )
+    heart = QtCore.QTimer()
+    heart.timeout.connect(lambda: beats.append(dialog.busy))
+    heart.start(5)
+    dialog.ui.installButton.click()
+    assert dialog.busy, "the click comes back before pip has ended"
+    assert dialog.ui.stopButton.enabled
+    qtbot.waitUntil(lambda: not dialog.busy, timeout=120_000)
+    assert beats.count(True) > 10, "the window lived meanwhile"
+    assert dialog.ui.messageLabel.text == "Everything is installed."
+    there = {path.name for path in slicers_python.glob("*.dist-info")}
+    assert f"numpy-{installed_here()['numpy']}.dist-info" in there, "held, though the index has a newer one"
+    assert any(name.startswith("onnxruntime-") for name in there)
+    assert not Environment.packagesFolder().exists()
+    # Half of them in place would be worse than waiting a moment.
+    assert all(enabled for text, enabled in said if "Collecting" in text or "Processing" in text)
+
+
+def test_packages_that_are_being_put_beside_slicers_own_are_not_left_half_made(slicers_python, qtbot):
+    ended: list[object] = []
+    installer = Dependencies.Installer(
+        Dependencies.SlicersOwn(), lambda: ended.append("done"), ended.append, lambda line: None, lambda *_: None
+    )
+    qtbot.waitUntil(lambda: not installer.stoppable or bool(ended), timeout=120_000)
+    installer.cancel()
+    qtbot.waitUntil(lambda: bool(ended), timeout=120_000)
+    assert ended == ["done"]
 
 
 def test_torch_is_left_to_slicers_extension():

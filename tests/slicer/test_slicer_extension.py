@@ -55,7 +55,7 @@ def test_every_file_that_the_module_needs_is_installed_with_it():
 def test_the_module_never_imports_what_slicers_python_lacks_or_ships_in_another_version():
     """DICOM and the network are the worker's; NumPy, Qt and VTK are Slicer's own in every version."""
     theirs = {
-        *("qt", "slicer", "vtk", "numpy", "SampleData", "PyTorchUtils", "DICOMLib", "LowLightEnhanceLib"),
+        *("qt", "slicer", "vtk", "numpy", "SampleData", "PyTorchUtils", "ctk", "LowLightEnhanceLib"),
         *("typing", "annotations"),
     }
     for path in [MODULE / "LowLightEnhance.py", *(MODULE / "LowLightEnhanceLib").glob("*.py")]:

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from LowLightEnhanceLib import Volumes
 from LowLightEnhanceLib.Problems import Problem
-from slicer_volumes import OBLIQUE, added, matrix_of, node_ids, sequence_of
+from slicer_volumes import OBLIQUE, added, fingerprint, matrix_of, node_ids, sequence_of
 
 
 @pytest.fixture
@@ -214,3 +214,30 @@ def test_nothing_half_made_stays_if_the_scene_does_not_take_the_result(warm_logi
     with pytest.raises(Problem, match="could not be taken over"):
         warm_logic.enhance(source)
     assert node_ids() == before
+
+
+def test_the_example_of_the_module_runs_as_it_is_written_and_ends_the_worker(dark):
+    import textwrap
+
+    import LowLightEnhance
+
+    example = textwrap.dedent(LowLightEnhance.__doc__.partition(":\n\n")[2])
+    # A scene remembers names for ever, so this one is used here alone.
+    names = {"volumeNode": added(dark[None], "of the example")}
+    exec(compile(example, "example", "exec"), names)
+    assert names["result"].GetName() == "of the example enhanced"
+    assert not names["logic"].worker.running
+
+
+def test_the_check_that_runs_after_every_test_sees_a_single_bit_and_a_moved_origin(dark):
+    """`inputs_stay_as_they_are` in conftest.py compares these fingerprints."""
+    source, film = added(dark[None]), sequence_of(dark[None, :32, :32, 1].repeat(2, 0))
+    before, before_of_film = fingerprint(source), fingerprint(film)
+    Volumes.arrayOf(source)[0, 5, 7, 1] ^= 1
+    assert fingerprint(source) != before
+    Volumes.arrayOf(source)[0, 5, 7, 1] ^= 1
+    assert fingerprint(source) == before
+    source.SetOrigin(0, 0, 1e-6)
+    assert fingerprint(source) != before
+    Volumes.arrayOf(film.GetNthDataNode(1))[0, 3, 3] ^= 1
+    assert fingerprint(film) != before_of_film

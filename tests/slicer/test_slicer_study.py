@@ -16,7 +16,6 @@ from LowLightEnhanceLib import Settings, Volumes
 from PIL import Image
 from PySide6 import QtCore, QtTest, QtWidgets
 from slicer_volumes import added, node_ids
-from slicer_window import picture_of
 from views import as_seen
 
 from lowlight import Enhancer
@@ -101,13 +100,11 @@ def answer(module, study, qtbot) -> None:
     qtbot.waitUntil(lambda: study.sitting.item["done"] == done + 1, timeout=30_000)
 
 
-def test_a_study_is_read_from_the_first_to_the_last_item_by_keyboard_alone(module, study, qtbot, path, tmp_path):
+def test_a_study_is_read_from_the_first_to_the_last_item_by_keyboard_alone(module, study, qtbot, path):
     before, layout = node_ids(), slicer.app.layoutManager().layout
-    picture_of(module, "study-start", tmp_path)
     opened(study, path, qtbot)
     study.ui.readersList.setCurrentRow(0)
     study.ui.studyEdit.text = "/studies/eyes.study"
-    picture_of(module, "study-readers", tmp_path)
     study.ui.beginButton.click()
     ready(study, qtbot)
     for number in range(6):
@@ -116,16 +113,12 @@ def test_a_study_is_read_from_the_first_to_the_last_item_by_keyboard_alone(modul
         if number == 0:
             for key in (Key.Key_4, Key.Key_3):
                 press(module, key)
-            picture_of(module, "study-rating", tmp_path)
             for _ in range(2):
                 press(module, Key.Key_Backspace)
-        if number == 3:
-            picture_of(module, "study-pair", tmp_path)
         answer(module, study, qtbot)
         assert len(standing(path)) == number + 1
     qtbot.waitUntil(lambda: study.ui.donePage.visible, timeout=30_000)
     assert "6 of 6" in study.ui.doneLabel.text
-    picture_of(module, "study-done", tmp_path)
     with StudyFile(path) as file:
         items = file.items("R1")
         pairs = [item for item in items if item.task == "pair"]
@@ -235,7 +228,7 @@ def test_undo_brings_the_last_item_back(module, study, qtbot, path):
 
 
 @pytest.mark.parametrize("how", ["key", "tab", "module"])
-def test_a_pause_stops_the_clock_and_hides_the_pictures(module, study, qtbot, path, how, tmp_path):
+def test_a_pause_stops_the_clock_and_hides_the_pictures(module, study, qtbot, path, how):
     to_the_pairs(module, study, qtbot, path)
     if how == "key":
         press(module, Key.Key_P)
@@ -248,8 +241,6 @@ def test_a_pause_stops_the_clock_and_hides_the_pictures(module, study, qtbot, pa
     press(module, Key.Key_Left)
     assert all(picture.max() == 0 for picture in as_seen().values())
     module.ui.tabs.currentIndex = module.ui.tabs.indexOf(study.widget)
-    if how == "key":
-        picture_of(module, "study-paused", tmp_path)
     study.ui.resumeButton.click()
     ready(study, qtbot)
     assert len(standing(path)) == 3
@@ -295,7 +286,7 @@ def test_after_the_worker_was_killed_the_reading_goes_on_where_it_was(module, st
     assert len(standing(path)) == 5
 
 
-def test_a_reader_who_reads_elsewhere_is_asked_before_going_on_here(module, study, qtbot, path, tmp_path):
+def test_a_reader_who_reads_elsewhere_is_asked_before_going_on_here(module, study, qtbot, path):
     with StudyFile(path) as file:
         other = Reading(file, "R1")
         # Another Slicer of the same user, which still runs: what it left in the common settings does not count here.
@@ -305,7 +296,6 @@ def test_a_reader_who_reads_elsewhere_is_asked_before_going_on_here(module, stud
         study.ui.beginButton.click()
         qtbot.waitUntil(lambda: study.ui.takeOverButton.visible, timeout=30_000)
         assert "R1 is reading elsewhere" in study.ui.studyMessage.text
-        picture_of(module, "study-elsewhere", tmp_path)
         study.ui.takeOverButton.click()
         ready(study, qtbot)
         # The other one takes the chair back: the answer given here is not taken, and the reader is told.

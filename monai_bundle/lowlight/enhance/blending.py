@@ -112,6 +112,29 @@ def blend_frame(
         out[rows] = scale.values(part[0] if source.ndim == 2 else np.moveaxis(part, 0, -1))
 
 
+def denoising_of(
+    source: NDArray[Any],
+    prediction: FramePrediction,
+    value_range: tuple[float, float],
+    brightness: float,
+    denoise: float,
+) -> NDArray[np.float32]:
+    """What denoising adds to one frame at given strengths: T_b(T^-1(T(y) + n r)) - T_b(y), which is n r for b = 1.
+
+    Args:
+        source, prediction, value_range, brightness, denoise: as for `blend_frame`.
+
+    Returns:
+        (C, H, W) in display space, not clipped; 0 where `blend_frame` gives the source back.
+    """
+    frame = _Frame(source, prediction, value_range)
+    if denoise == 0 or source.min() == source.max():
+        return np.zeros((frame.channels, *source.shape[:2]), np.float32)
+    if brightness == 1:
+        return np.float32(denoise) * prediction.residual[: frame.channels]
+    return frame.blended(brightness, denoise) - frame.blended(brightness, 0)
+
+
 @dataclass(frozen=True)
 class _Frame:
     """A frame and its prediction, computed with block by block: all arrays are (C, H, W), of grey C is 1."""
@@ -156,17 +179,17 @@ class _Frame:
 
     def _residual(self, rows: slice) -> NDArray[np.float32]:
         # Of grey the three channels are equal, and one of them takes a third of the memory.
-        return self.prediction.residual[: self._channels, rows]
+        return self.prediction.residual[: self.channels, rows]
 
     def _maps(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self.prediction.log_gain[rows], self.prediction.log_gamma[rows]
 
     @property
-    def _channels(self) -> int:
+    def channels(self) -> int:
         return 1 if self.source.ndim == 2 else 3
 
     def _filled(self, part: Callable[[slice], NDArray[np.float32]]) -> NDArray[np.float32]:
-        filled = np.empty((self._channels, *self.source.shape[:2]), np.float32)
+        filled = np.empty((self.channels, *self.source.shape[:2]), np.float32)
         for rows in _blocks(*self.source.shape[:2]):
             filled[:, rows] = part(rows)
         return filled

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.enhance.blending import BlendMemory, FramePrediction, blend_frame
+from lowlight.enhance.blending import BlendMemory, FramePrediction, blend_frame, denoising_of
 from lowlight.enhance.judging import Judgement, Subject, judge
 from lowlight.model import tone
 
@@ -153,8 +153,14 @@ class Result:
 
         1: unchanged; 4: what was an eighth of white is now half of it.
         """
+        return self.gain_at(1.0)
+
+    def gain_at(self, brightness: float) -> NDArray[np.float32]:
+        """`gain` of the curve that `blend` applies at this brightness, b in [0, 1.5]; at 0 it is 1 everywhere."""
+        b = np.float32(brightness)
         lifted = [
-            tone.inverse_tone_curve(np.full_like(p.log_gain, 0.5), p.log_gain, p.log_gamma) for p in self.predictions
+            tone.inverse_tone_curve(np.full_like(p.log_gain, 0.5), b * p.log_gain, b * p.log_gamma)
+            for p in self.predictions
         ]
         return self._stack([(0.5 / dark).astype(np.float32) for dark in lifted])
 
@@ -163,6 +169,17 @@ class Result:
         """Correction of the denoise path in display space (1 = black to white), in the shape of the source."""
         grey = self.source.ndim == (3 if self.frames else 2)
         return self._stack([p.residual[0] if grey else np.moveaxis(p.residual, 0, -1) for p in self.predictions])
+
+    def residual_at(self, brightness: float, denoise: float) -> NDArray[np.float32]:
+        """What the denoise path adds to the image that `blend` gives at these strengths, as `residual` is for both 1:
+        the difference to the same brightness without denoising, in display space, not clipped."""
+        grey = self.source.ndim == (3 if self.frames else 2)
+        sources = self.source if self.frames else self.source[None]
+        parts = [
+            denoising_of(source, prediction, self.value_range, brightness, denoise)
+            for source, prediction in zip(sources, self.predictions, strict=True)
+        ]
+        return self._stack([part[0] if grey else np.moveaxis(part, 0, -1) for part in parts])
 
     @property
     def uncertainty(self) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from lowlight.imaging.label import burn_label
 from lowlight.imaging.limits import DEFAULT, DicomReading
 from lowlight.imaging.processing import Processing
 from lowlight.services.engines import Engines
-from lowlight.services.enhancing import LARGEST_BRIGHTNESS, LARGEST_DENOISE
+from lowlight.services.enhancing import LARGEST_BRIGHTNESS, LARGEST_DENOISE, TONES
 from lowlight.services.failures import Failure, failure_of
 from lowlight.services.job import Job
 from lowlight.services.kept import Enhanced, Shelf
@@ -42,6 +42,7 @@ class Wishes:
     denoise: float | None
     value_range: tuple[float, float] | None
     modality: str | None
+    tone: str | None
     force: bool
     engine: str | None
     device: str | None
@@ -63,6 +64,7 @@ class Wishes:
             denoise=request.strength("denoise", LARGEST_DENOISE),
             value_range=request.pair("value_range"),
             modality=request.text("modality"),
+            tone=request.one_of("tone", TONES),
             force=request.flag("force"),
             engine=request.one_of("engine", ENGINES),
             device=request.text("device"),
@@ -153,6 +155,8 @@ class _Export:
     def anew(self, enhancer: Enhancer) -> None:
         """Enhance the files themselves, as they are shown, and write the results."""
         groups = self._groups()
+        if self.wishes.tone == "shared" and groups:
+            groups = [tuple(item for group in groups for item in group)]
         count, done = sum(map(len, groups)), 0
         with self._interruptible():
             for group in groups:
@@ -162,7 +166,8 @@ class _Export:
                     image = self._read(item, self.wishes.value_range)
                     if image is not None:
                         read.append((item, image))
-                together = len(read) > 1 and can_be_joined([image for _, image in read])
+                alike = len(read) > 1 and can_be_joined([image for _, image in read])
+                together = alike and self.wishes.tone != "own"
                 for part in [read] if together else [[one] for one in read]:
                     self._enhance(enhancer, part, done, count)
                     done += len(part)
@@ -173,18 +178,7 @@ class _Export:
         self.job.slices = (done, count) if len(part) == 1 < count else None
         try:
             image = joined([image for _, image in part]) if len(part) > 1 else part[0][1]
-            result = enhancer(
-                image.pixels,
-                brightness=self.wishes.brightness,
-                denoise=self.wishes.denoise,
-                modality=self.wishes.modality or image.modality,
-                value_range=image.value_range,
-                frames=image.frames,
-                force=self.wishes.force,
-                valid=image.valid,
-                tables=image.quantisation,
-                watch=self.job.watch,
-            )
+            results = self._enhanced(enhancer, image)
         except InputError as error:
             self.refused += [(item.path, InputError(item.path, error.fault, error.remedy)) for item, _ in part]
             return
@@ -195,18 +189,38 @@ class _Export:
         if self.wishes.force:
             given["force"] = "True"
         model = enhancer.model
+        # Frames that were left alone among others are not what the file's description is about.
+        telling = next((result for result in results if not result.unchanged), results[0])
         made = Processing(
-            result.derivation,
+            telling.derivation,
             model.name,
             model.weights_sha256,
             given,
-            denoised=result.denoise > 0,
-            brightened=result.brightness > 0,
+            denoised=telling.denoise > 0,
+            brightened=telling.brightness > 0,
         )
-        for (item, single), pixels in zip(part, result.image if len(part) > 1 else [result.image], strict=True):
+        enhanced = results[0].image if len(results) == 1 else np.stack([result.image for result in results])
+        for (item, single), pixels in zip(part, enhanced if len(part) > 1 else [enhanced], strict=True):
             self.job.tell("writing", done, count)
             self._write(item, single, pixels, made)
             done += 1
+
+    def _enhanced(self, enhancer: Enhancer, image: MedicalImage) -> list[Result]:
+        """One result; of frames that have each a tone of its own, one a frame."""
+        wishes = self.wishes
+        options: dict[str, Any] = {
+            "brightness": wishes.brightness,
+            "denoise": wishes.denoise,
+            "modality": wishes.modality or image.modality,
+            "value_range": image.value_range,
+            "force": wishes.force,
+            "tables": image.quantisation,
+            "watch": self.job.watch,
+        }
+        if not image.frames or wishes.tone != "own":
+            return [enhancer(image.pixels, frames=image.frames, valid=image.valid, **options)]
+        shown = [None] * len(image.pixels) if image.valid is None else image.valid
+        return [enhancer(frame, valid=valid, **options) for frame, valid in zip(image.pixels, shown, strict=True)]
 
     def _groups(self) -> list[tuple[Found, ...]]:
         found = [Found(path, Path(path.name), explicit=True) for path in self.wishes.sources]

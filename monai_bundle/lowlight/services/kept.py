@@ -75,11 +75,13 @@ class Enhanced:
             return self._slice(number).blend(brightness, denoise)
         return self._joined([result.blend(brightness, denoise) for result in self.results])
 
-    def map(self, name: Map, number: int | None = None) -> NDArray[np.float32]:
-        """Gain, residual or uncertainty; with `number` of one slice alone."""
+    def map(
+        self, name: Map, brightness: float = 1.0, denoise: float = 1.0, number: int | None = None
+    ) -> NDArray[np.float32]:
+        """Gain or residual at these strengths, or the uncertainty; with `number` of one slice alone."""
         if number is not None:
-            return getattr(self._slice(number), name)
-        return self._joined([getattr(result, name) for result in self.results])
+            return _map(self._slice(number), name, brightness, denoise)
+        return self._joined([_map(result, name, brightness, denoise) for result in self.results])
 
     def report(self, brightness: float, denoise: float, number: int | None = None) -> dict[str, Any]:
         """Artifact numbers before and after, of one slice: for None the one that was judged, or the middle one."""
@@ -164,6 +166,12 @@ class Shelf:
             names = list(self._kept)
             self._kept.clear()
         return names
+
+
+def _map(result: Result, name: Map, brightness: float, denoise: float) -> NDArray[np.float32]:
+    if name == "gain":
+        return result.gain_at(brightness)
+    return result.residual_at(brightness, denoise) if name == "residual" else result.uncertainty
 
 
 def _bytes(result: Result) -> int:

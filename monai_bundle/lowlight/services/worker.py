@@ -251,12 +251,17 @@ class Worker:
     def _maps(self, job: Job) -> dict[str, Any]:
         request = job.request
         name, wanted, number = request.needed("result"), request.some_of("maps", MAPS), request.count("slice")
+        brightness, denoise = (
+            request.strength("brightness", LARGEST_BRIGHTNESS),
+            request.strength("denoise", LARGEST_DENOISE),
+        )
+        strengths = (1.0 if brightness is None else brightness, 1.0 if denoise is None else denoise)
         kept = self.shelf.get(name)
         files: dict[str, str] = {}
         try:
             for kind in MAPS:
                 if kind in wanted:
-                    files[kind] = self.folder.give(kept.map(kind, number), kind)
+                    files[kind] = self.folder.give(kept.map(kind, *strengths, number), kind)
         except BaseException:
             self.folder.discard(list(files.values()))
             raise

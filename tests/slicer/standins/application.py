@@ -1,4 +1,4 @@
-"""Puts the stand-ins in Slicer's place: `slicer.app`, `slicer.modules`, `slicer.i18n`, `DICOMLib` and the rest."""
+"""Puts the stand-ins in Slicer's place: `slicer.app`, `slicer.modules`, `slicer.i18n` and the rest."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ class DicomDatabase:
         self.files: dict[str, str] = {}
         self.imported: list[tuple[str, int]] = []
         self.isOpen = True
+
+    def take(self, path: Path) -> None:
+        """What an import does with each file."""
+        from pydicom import dcmread
+
+        self.files[str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)] = str(path)
 
     def fileForInstance(self, uid: str) -> str:
         return self.files.get(uid, "")
@@ -153,13 +159,7 @@ def install() -> None:
         **{name: getattr(scripted_module, name) for name in scripted_module.__all__},
         __all__=scripted_module.__all__,
     )
-    _module("DICOMLib", DICOMUtils=types.SimpleNamespace(importDicom=_import))
     assert ctk
-
-
-def _import(folder: str, database: DicomDatabase, copyFiles: bool = False) -> bool:
-    database.imported.append((folder, sum(path.is_file() for path in Path(folder).rglob("*"))))
-    return True
 
 
 _observers: list[int] = []
@@ -171,6 +171,8 @@ def new_scene() -> Any:
     while _observers:
         slicer.mrmlScene.RemoveObserver(_observers.pop())
     slicer.mrmlScene.Clear(True)
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
+    slicer.app.layoutManager().begin()
     slicer.modules.sequences.logic()
     slicer.modules.colors.begin()
     for event, act in (

@@ -1,7 +1,8 @@
-"""Stand-in for the CTK widgets that the panel uses: plain Qt underneath, CTK's properties and signals."""
+"""Stand-in for the parts of CTK that the panel uses: plain Qt underneath, CTK's properties and signals."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PySide6 import QtCore, QtWidgets
@@ -129,6 +130,46 @@ class _PathLineEdit(QtWidgets.QWidget):
     filters = QtCore.Property(int, lambda self: self._filters, lambda self, value: setattr(self, "_filters", value))
 
 
+class _DICOMIndexer(QtCore.QObject):
+    """Reads a folder into a database, in the background if told so: here in the event loop, a file a turn."""
+
+    progress = QtCore.Signal(int)
+    indexingComplete = QtCore.Signal(int, int, int, int)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._background = False
+        self._waiting: list[Path] = []
+        self._taken = self._count = 0
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self._next)
+
+    def addDirectory(self, database: Any, folder: str, copyFile: bool = False, includeHidden: bool = True) -> None:
+        self._database, self._folder = database, folder
+        self._waiting = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        self._count = len(self._waiting)
+        self._timer.start(5)
+        while not self._background and self._timer.isActive():
+            self._next()
+
+    def cancel(self) -> None:
+        self._waiting.clear()
+
+    def _next(self) -> None:
+        if self._waiting:
+            self._database.take(self._waiting.pop(0))
+            self._taken += 1
+            self.progress.emit(100 * self._taken // self._count)
+            return
+        self._timer.stop()
+        self._database.imported.append((self._folder, self._taken))
+        self.indexingComplete.emit(1, 1, 1, self._taken)
+
+    backgroundImportEnabled = QtCore.Property(
+        bool, lambda self: self._background, lambda self, value: setattr(self, "_background", value)
+    )
+
+
 class _MessageBox(QtWidgets.QMessageBox):
     pass
 
@@ -136,4 +177,5 @@ class _MessageBox(QtWidgets.QMessageBox):
 ctkCollapsibleButton = as_in_pythonqt(_CollapsibleButton)
 ctkSliderWidget = as_in_pythonqt(_SliderWidget)
 ctkPathLineEdit = as_in_pythonqt(_PathLineEdit)
+ctkDICOMIndexer = as_in_pythonqt(_DICOMIndexer)
 ctkMessageBox = as_in_pythonqt(_MessageBox)

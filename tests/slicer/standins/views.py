@@ -24,13 +24,15 @@ _ONE_VIEW = (
 class SliceView(QtWidgets.QWidget):
     """One view: what `vtkMRMLSliceLogic` blends for the layers of its composite node."""
 
-    def __init__(self, tag: str, properties: dict[str, str]) -> None:
+    def __init__(self, tag: str, properties: dict[str, str], application: Any) -> None:
         super().__init__()
         scene = slicer.mrmlScene
         self.tag, self.title = tag, properties.get("viewlabel", tag)
         self.node = scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
         if self.node is None:
-            node = slicer.vtkMRMLSliceNode()
+            # By its scene, which knows how anatomical planes lie: left on the right.
+            node = scene.CreateNodeByClass("vtkMRMLSliceNode")
+            node.UnRegister(None)
             node.SetSingletonTag(tag)
             node.SetName(tag)
             node.SetLayoutName(tag)
@@ -38,6 +40,7 @@ class SliceView(QtWidgets.QWidget):
             node.SetOrientationToAxial()
             self.node = scene.AddNode(node)
         self.logic = slicer.vtkMRMLSliceLogic()
+        self.logic.SetMRMLApplicationLogic(application)
         self.logic.SetMRMLScene(scene)
         self.logic.SetSliceNode(self.node)
         composite = scene.GetSingletonNode(tag, "vtkMRMLSliceCompositeNode")
@@ -112,6 +115,7 @@ class LayoutManager(QtCore.QObject):
         super().__init__()
         self._node = None
         self._views: dict[str, SliceView] = {}
+        self._application: Any = None
         self.widget = QtWidgets.QWidget()
         QtWidgets.QHBoxLayout(self.widget).setContentsMargins(0, 0, 0, 0)
 
@@ -141,9 +145,10 @@ class LayoutManager(QtCore.QObject):
             tag = view.attrib["singletontag"]
             properties = {item.attrib["name"]: item.text or "" for item in view.iter("property")}
             if tag not in self._views or self._views[tag].node.GetScene() is None:
-                self._views[tag] = SliceView(tag, properties)
+                self._views[tag] = SliceView(tag, properties, self._application)
             row.addWidget(self._views[tag])
             self._views[tag].setVisible(True)
+        self._application.SetSliceLogics(self.mrmlSliceLogics())
         self.layoutChanged.emit(number)
 
     def sliceViewNames(self) -> list[str]:
@@ -159,8 +164,15 @@ class LayoutManager(QtCore.QObject):
     def sliceWidget(self, name: str) -> SliceView | None:
         return self._views.get(name)
 
+    def begin(self) -> None:
+        """The real application logic, which links views: it has to know the scene before their nodes come."""
+        self._application = slicer.vtkMRMLApplicationLogic()
+        self._application.SetMRMLScene(slicer.mrmlScene)
+
     def forget(self) -> None:
         """Views and layout node belong to one scene: a new test starts with none."""
+        if self._application is not None:
+            self._application.SetMRMLScene(None)
         for view in self._views.values():
             view.logic.SetMRMLScene(None)
             view.setParent(None)
