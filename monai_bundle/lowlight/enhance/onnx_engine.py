@@ -41,9 +41,9 @@ NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 IN_ANY_CASE = 170_000_000
 """Bytes that a process has that has loaded the network and an image, the image not counted."""
 
-TONE_PATH, DENOISE_PATH = 62, 430
-"""Bytes for each pixel of a frame while its tone is decided, and of a tile while the network sees it, both at the most
-and as measured: benchmarks/memory.py."""
+TONE_PATH, DENOISE_PATH = 62, 600
+"""Bytes for each pixel of a frame while its tone is decided, and of a tile while the network sees it, as measured by
+benchmarks/memory.py; of a tile half as much again, because the system does not get back all that the tone path took."""
 
 INFERER = "lowlight.enhance.inferer.DualPathInferer"
 """The inferer whose tiles this engine can do as well."""
@@ -86,7 +86,7 @@ class OnnxEngine:
         file = definition.root / MODEL_FILE
         if not file.is_file():
             raise BundleError(f'{file}: missing; write it with configs/export.yaml, or use the engine "torch"')
-        session = open_session(file, keep_memory=not frugal)
+        session = open_session(file, keep_memory=not frugal and max_memory is None)
         described = session.get_modelmeta().custom_metadata_map
         expected = {
             WEIGHTS_KEY: identity.weights_sha256,
