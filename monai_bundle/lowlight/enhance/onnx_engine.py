@@ -14,7 +14,9 @@ frames (the spline is linear in its controls) by NumPy alone.
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ IN_ANY_CASE = 170_000_000
 TONE_PATH, DENOISE_PATH = 62, 600
 """Bytes for each pixel of a frame while its tone is decided, and of a tile while the network sees it, as measured by
 benchmarks/memory.py; of a tile half as much again, because the system does not get back all that the tone path took."""
+
+_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 1 << 20
 
 INFERER = "lowlight.enhance.inferer.DualPathInferer"
 """The inferer whose tiles this engine can do as well."""
@@ -86,6 +90,8 @@ class OnnxEngine:
         file = definition.root / MODEL_FILE
         if not file.is_file():
             raise BundleError(f'{file}: missing; write it with configs/export.yaml, or use the engine "torch"')
+        if max_memory is not None:
+            _give_back_at_once()
         session = open_session(file, keep_memory=not frugal and max_memory is None)
         described = session.get_modelmeta().custom_metadata_map
         expected = {
@@ -229,6 +235,15 @@ class OnnxEngine:
                 if any(words in str(error) for words in NO_MEMORY):
                     raise MemoryError from error
                 raise
+
+
+def _give_back_at_once() -> None:
+    """Have glibc return large blocks to the system when they are freed, instead of keeping them in pieces.
+
+    Its own threshold grows with what a program frees, up to 32 MB: about a channel of a frame (mallopt(3)).
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def _coloured(display: NDArray[np.float32]) -> NDArray[np.float32]:
