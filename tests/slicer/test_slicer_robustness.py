@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from LowLightEnhanceLib import Settings, Volumes
+from LowLightEnhanceLib.Batch import Batch
 from LowLightEnhanceLib.Outputs import browserOf
 from LowLightEnhanceLib.Problems import Problem
 from slicer_clicks import blended, enhance
@@ -105,3 +106,11 @@ def test_what_a_library_prints_is_no_message(shared_worker):
         "Not understood: [1]",
         'Not understood: "x"',
     ]
+
+
+def test_a_batch_of_many_that_are_refused_at_once_comes_to_its_end(warm_logic):
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    ended = []
+    Batch(warm_logic, [empty] * 1200, lambda node: {}, lambda share, name: None, ended.append).start()
+    assert len(ended) == 1
+    assert len(ended[0].refused) == 1200
