@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -158,8 +159,8 @@ def running() -> Iterator[Browser]:
         ]
 
         def wire() -> None:
-            # The browser reads commands from descriptor 3 and answers on 4; copies above both keep them apart.
-            commands, answers = os.dup2(command_out, 30), os.dup2(answer_in, 31)
+            # The browser reads commands from descriptor 3 and answers on 4; copies keep the two apart.
+            commands, answers = (fcntl.fcntl(end, fcntl.F_DUPFD, 5) for end in (command_out, answer_in))
             os.dup2(commands, 3)
             os.dup2(answers, 4)
 

@@ -129,7 +129,7 @@ def test_a_directory_without_its_files_a_readme_and_an_archive_are_skipped(enhan
         (
             "colours",
             lambda path: changed(path, PhotometricInterpretation="DOE^JOHN"),
-            "photometric interpretation an unk",
+            "unknown photometric interpretation",
         ),
     ],
 )
