@@ -61,21 +61,25 @@ class Batch:
                 self._logic.cancel()
 
     def _next(self):
-        self._index += 1
-        if self.summary.cancelled or self._index >= len(self._nodes):
-            self._over = True
-            self._finished(self.summary)
+        # A loop, since hundreds may be refused at once, one after the other.
+        while True:
+            self._index += 1
+            if self.summary.cancelled or self._index >= len(self._nodes):
+                self._over = True
+                self._finished(self.summary)
+                return
+            node = self._nodes[self._index]
+            self._name, self._share = node.GetName() or "", 0.0
+            # The scene may have been closed, or the image removed, while those before it had their turn.
+            if not slicer.mrmlScene.IsNodePresent(node):
+                self._note(removed())
+                continue
+            try:
+                self._logic.enhanceAsync(node, self._done, self._failed, self._tell, **self._wishesFor(node))
+            except Problem as problem:
+                self._note(problem)
+                continue
             return
-        node = self._nodes[self._index]
-        self._name, self._share = node.GetName() or "", 0.0
-        # The scene may have been closed, or the image removed, while those before it had their turn.
-        if not slicer.mrmlScene.IsNodePresent(node):
-            self._failed(removed())
-            return
-        try:
-            self._logic.enhanceAsync(node, self._done, self._failed, self._tell, **self._wishesFor(node))
-        except Problem as problem:
-            self._failed(problem)
 
     def _tell(self, phase, done, total):
         # Only the network's part takes time; a bar that goes back would puzzle.
@@ -92,6 +96,10 @@ class Batch:
         self._next()
 
     def _failed(self, problem):
+        self._note(problem)
+        self._next()
+
+    def _note(self, problem):
         if problem.kind == "cancelled":
             self.summary.cancelled = True
         else:
@@ -99,4 +107,3 @@ class Batch:
         if problem.kind == "not-installed":
             # It would be the same for every other image.
             self.summary.cancelled = True
-        self._next()

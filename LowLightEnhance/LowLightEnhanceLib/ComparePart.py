@@ -19,7 +19,7 @@ class ComparePart:
         self.comparison, self._mapShown = Comparing.Comparison(), ""
         ui = self._ui
         self._radios = dict(zip(_MODES, (ui.sideRadio, ui.wipeRadio, ui.slicerRadio)))
-        self._radios[Settings.read("view", "side")].checked = True
+        self._radios.get(Settings.read("view", "side"), ui.sideRadio).checked = True
         for radio in self._radios.values():
             radio.connect("toggled(bool)", self._modeChanged)
         ui.wipeSlider.connect("valueChanged(int)", self._wiped)
@@ -93,7 +93,7 @@ class ComparePart:
         if not checked:
             return
         Settings.write("view", self.mode)
-        if self._panel.enhancement is not None:
+        if self._panel.enhancement is not None and self._panel.stillComparable():
             self._apply()
         self.refresh()
 
@@ -107,7 +107,7 @@ class ComparePart:
         if kind != self._mapShown:
             # The one of before must not pass for the one that is chosen now.
             self._clearMap()
-        if not kind or enhancement is None:
+        if not kind or enhancement is None or not self._panel.stillComparable():
             return
 
         def shown(node):

@@ -211,7 +211,7 @@ class Wipe:
 
     def redraw(self):
         """Draw the present slice anew."""
-        if self._follows is None or self.node.GetScene() is None:
+        if self._follows is None or self.node.GetScene() is None or not comparable(self._enhancement):
             return
         sliceNode, _tag = self._follows
         number = sliceNumber(sliceNode, self.node)
@@ -263,6 +263,18 @@ def sourceShown(enhancement):
     return source
 
 
+def comparable(enhancement):
+    """Whether what shows the source and the result is in the scene, with pixels of one size."""
+    shown = (sourceShown(enhancement), enhancement.output.shown)
+    nodes = (enhancement.source, enhancement.output.node, *shown)
+    if not all(node is not None and slicer.mrmlScene.GetNodeByID(node.GetID() or "") is node for node in nodes):
+        return False
+    images = [node.GetImageData() for node in shown]
+    if any(image is None for image in images):
+        return False
+    return images[0].GetDimensions() == images[1].GetDimensions()
+
+
 def sliceNumber(sliceNode, volume):
     """Which slice of a volume a view shows, within the volume."""
     ijk = _toVolume(sliceNode.GetSliceToRAS(), volume).MultiplyPoint((0, 0, 0, 1))
@@ -295,6 +307,9 @@ def _displayed(volume, number):
     pixels = Volumes.arrayOf(volume)[number]
     pixels = pixels[..., :3] if pixels.ndim == 3 else pixels
     display = volume.GetScalarVolumeDisplayNode()
+    if display is None:
+        # Slicer's views show nothing of it, either.
+        return np.zeros_like(pixels, np.uint8)
     lowest, width = display.GetWindowLevelMin(), max(display.GetWindow(), 1e-12)
     grey = (pixels.astype(np.float32) - np.float32(lowest)) * np.float32(255 / width)
     np.clip(grey, 0, 255, out=grey)

@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import ArrayFiles, Dicom, Outputs, Volumes
-from .Problems import cancelled, notFetched, notWritten, removed, workerEnded
+from .Problems import Problem, cancelled, notFetched, notWritten, removed, workerEnded
 from .Steps import Steps
 
 
@@ -77,6 +77,7 @@ class Job:
     def __init__(self, worker, node, wishes, finished, failed, progressed=lambda phase, done, total: None):
         """Raises Problem at once for what is no image."""
         self._picture = Volumes.pictureOf(node)
+        _check(wishes)
         self._limits = wishes.limits
         if isinstance(wishes.limits, str):
             self._limits = Volumes.valueRange(self._picture, wishes.limits)
@@ -245,6 +246,19 @@ class Job:
         for tag in self._observers:
             slicer.mrmlScene.RemoveObserver(tag)
         self._image = self._target = None
+
+
+def _check(wishes):
+    """Raises Problem for names that nobody knows: a default in their place would pass in silence."""
+    unknown = _("There is no {what} “{name}”.")
+    known = _("There are: {names}.")
+    kinds = sorted(set(Dicom.KINDS.values()))
+    if wishes.kind is not None and wishes.kind not in kinds:
+        told = unknown.format(what=_("kind of image"), name=wishes.kind)
+        raise Problem("bad-request", told, known.format(names=", ".join(kinds)))
+    if isinstance(wishes.limits, str) and wishes.limits not in Volumes.RANGES:
+        told = unknown.format(what=_("choice of black and white"), name=wishes.limits)
+        raise Problem("bad-request", told, known.format(names=", ".join(Volumes.RANGES)))
 
 
 def _ignore(*_unused):

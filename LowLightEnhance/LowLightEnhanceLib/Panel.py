@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 from . import Environment
 from .BatchPart import BatchPart
 from .ComparePart import ComparePart
+from .Comparing import comparable
 from .EnhancePart import EnhancePart
 from .ExportPart import ExportPart
 from .FindingsPart import FindingsPart
@@ -135,13 +136,22 @@ class Panel:
 
     def show(self, enhancement):
         """Make an enhancement the one that all parts act on; None: none, nor one that lacks its original."""
-        if enhancement is not None and not inScene(enhancement.source):
+        if enhancement is not None and not comparable(enhancement):
             enhancement = None
         self.enhancement = enhancement
         self.compare.show(enhancement)
         self.findings.show(enhancement)
         self.enhance.follow(enhancement)
         self.refresh()
+
+    def stillComparable(self):
+        """Whether original and result can still be compared; if not, let go of them, and say so."""
+        if self.enhancement is None or comparable(self.enhancement):
+            return self.enhancement is not None
+        self.compare.leave()
+        self.show(None)
+        self.tell(_("Original and result can no longer be compared: one of them was changed. Press Enhance again."))
+        return False
 
     def refresh(self):
         """Enable what can be done now."""
@@ -170,8 +180,7 @@ class Panel:
         enhancement = self.enhancement
         if enhancement is None or slicer.mrmlScene.IsClosing():
             return
-        gone = [n for n in (enhancement.source, enhancement.output.node) if not inScene(n)]
-        if gone:
+        if not comparable(enhancement):
             self.compare.leave()
             self.show(None)
             self.tell(_("The compared image was removed from the scene."))
@@ -186,11 +195,6 @@ def _withoutNames(text, folder):
     for name in sorted(names - {""}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
     return text
-
-
-def inScene(node):
-    """Whether a node is still in the scene."""
-    return node is not None and slicer.mrmlScene.GetNodeByID(node.GetID() or "") is node
 
 
 def load():

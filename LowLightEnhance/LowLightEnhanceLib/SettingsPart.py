@@ -140,10 +140,10 @@ class SettingsPart:
         for data, text in items:
             box.addItem(text, data)
         kept = Settings.read(name, items[0][0])
-        if box.findData(kept) < 0:
-            # A device that was found in an earlier session.
+        if box.findData(kept) < 0 and name == "device":
+            # It was found in an earlier session.
             box.addItem(kept, kept)
-        box.currentIndex = box.findData(kept)
+        box.currentIndex = max(box.findData(kept), 0)
         box.connect("currentIndexChanged(int)", lambda *_unused: Settings.write(name, self._data(box)))
 
     @staticmethod

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import qt
 from slicer.i18n import tr as _
 
@@ -93,8 +94,18 @@ class Worker:
         if self._process is None:
             qt.QTimer.singleShot(0, lambda: failed(workerEnded()))
             return number
+        try:
+            line = _line({"type": kind, "id": number, **fields})
+        except (TypeError, ValueError) as error:
+            problem = Problem(
+                "bad-request",
+                _("This cannot be asked of the enhancer: {reason}.").format(reason=error),
+                _("Use texts, finite numbers, and True or False."),
+            )
+            qt.QTimer.singleShot(0, lambda: failed(problem))
+            return number
         self._requests[number] = _Request(answered, failed, progressed)
-        self._send({"type": kind, "id": number, **fields})
+        self._process.write(line)
         return number
 
     def cancel(self, number):
@@ -253,7 +264,7 @@ class Worker:
     # Messages
 
     def _send(self, message):
-        self._process.write(json.dumps(message).encode() + b"\n")
+        self._process.write(_line(message))
 
     def _readErrors(self, process):
         text = bytes(process.readAllStandardError().data()).decode("utf-8", "replace")
@@ -269,9 +280,8 @@ class Worker:
         self._buffer += bytes(process.readAllStandardOutput().data())
         while b"\n" in self._buffer and process is self._process:
             line, self._buffer = self._buffer.split(b"\n", 1)
-            try:
-                message = json.loads(line)
-            except ValueError:
+            message = _message(line)
+            if message is None:
                 self.log(_("Not understood: {line}").format(line=line[:200].decode("utf-8", "replace")))
                 continue
             self._receive(message)
@@ -375,6 +385,30 @@ def _sweep():
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > _YOUNG:
                 folder.rmdir()
+
+
+def _line(message):
+    """A message as a line of the protocol, which knows no NaN; numbers and arrays of NumPy go as what they say.
+
+    Raises:
+        TypeError, ValueError: the protocol has no form for what is in it.
+    """
+
+    def plain(value):
+        if isinstance(value, (np.generic, np.ndarray)):
+            return value.tolist()
+        raise TypeError(_("{kind} is neither text nor number").format(kind=type(value).__name__))
+
+    return json.dumps(message, default=plain, allow_nan=False).encode() + b"\n"
+
+
+def _message(line):
+    """What a line says; None: it is no message, but perhaps what some library prints."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
 
 
 def _problemOf(message):
