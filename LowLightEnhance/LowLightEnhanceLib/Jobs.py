@@ -1,5 +1,6 @@
 """One enhancement from click to volume, in the event loop: hand over, wait, fetch, add to the scene."""
 
+import traceback
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -68,6 +69,18 @@ class Enhancement:
         self.present = self.present or (self.brightness, self.denoise)
 
 
+def _harmless(progressed):
+    """A callback of someone else whose faults are shown in the console and end nothing: the job goes on."""
+
+    def tell(*told):
+        try:
+            progressed(*told)
+        except Exception:
+            traceback.print_exc()
+
+    return tell
+
+
 class Job:
     """One running enhancement. Exactly one of `finished(enhancement)` and `failed(problem)` is called, once, later.
 
@@ -82,14 +95,14 @@ class Job:
         if isinstance(wishes.limits, str):
             self._limits = Volumes.valueRange(self._picture, wishes.limits)
         self._worker, self._wishes = worker, wishes
-        self._finished, self._failed, self._progressed = finished, failed, progressed
+        self._finished, self._failed, self._progressed = finished, failed, _harmless(progressed)
         self._steps, self._number, self._over = None, None, False
         self._image = self._target = None
         scene = slicer.mrmlScene
         changes = (scene.NodeRemovedEvent, scene.EndCloseEvent)
         self._observers = [scene.AddObserver(event, self._checkSource) for event in changes]
         self._nodeID = node.GetID()
-        progressed("starting", 0, 0)
+        self._progressed("starting", 0, 0)
         worker.whenReady(self._handOver, self._fail)
 
     @property

@@ -7,10 +7,12 @@ import pytest
 import slicer
 from LowLightEnhanceLib import Settings, Volumes
 from LowLightEnhanceLib.Batch import Batch
+from LowLightEnhanceLib.Jobs import Enhancement
 from LowLightEnhanceLib.Outputs import browserOf
 from LowLightEnhanceLib.Problems import Problem
 from slicer_clicks import blended, enhance
 from slicer_volumes import added, node_ids, sequence_of
+from slicer_waiting import until
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,18 @@ def test_what_cannot_be_asked_for_is_refused_and_the_next_job_runs(warm_logic, d
     assert node_ids() == before
     assert not warm_logic.busy
     assert warm_logic.enhance(source) is not None
+
+
+def test_a_script_whose_progress_fails_gets_its_result_all_the_same(warm_logic, dim, capsys):
+    def failing(phase, done, total):
+        raise RuntimeError("no such label")
+
+    ended = []
+    warm_logic.enhanceAsync(added(dim[None]), ended.append, ended.append, failing)
+    until(lambda: ended)
+    assert isinstance(ended[0], Enhancement)
+    assert not warm_logic.busy
+    assert "no such label" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["view", "limits", "engine"])
