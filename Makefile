@@ -56,6 +56,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test $(VENV)-label/lowlight_done
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/worker_time.py
 	$(BIN)/python benchmarks/pacs_time.py
 	$(BIN)/python benchmarks/label_time.py

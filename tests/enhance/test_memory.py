@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from measured_process import Measured, measured
 from skimage import data
 
 from lowlight import Enhancer
 from lowlight.enhance.tiling import Tiling
 from lowlight.errors import BundleError
 from lowlight.imaging import read, write_png
-
-PROGRAM = """
-import re, runpy, sys
-sys.argv[0] = "lowlight"
-try:
-    runpy.run_module("lowlight", run_name="__main__", alter_sys=True)
-finally:
-    with open("/proc/self/status") as status:
-        print("most", re.search(r"VmHWM:\\s*(\\d+) kB", status.read())[1])
-"""
-"""`lowlight`, with the most kilobytes that it held as its last line: what the system tells of an ended process begins
-with what its parent held."""
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +23,14 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_png((scene / 255 * 0.2 * 65535).astype(np.uint16), path)
 
 
-def enhanced(image: Path, out: Path, *options: str) -> tuple[int, str]:
-    """Most bytes that `lowlight enhance` held, and what it said."""
-    command = [sys.executable, "-c", PROGRAM, "enhance", str(image), "-o", str(out), "--force", *options]
-    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-    return int(told.split()[-1]) * 1024, told
+def enhanced(image: Path, out: Path, *options: str) -> Measured:
+    """`lowlight enhance`, whatever the image is judged to be."""
+    return measured("enhance", str(image), "-o", str(out), "--force", *options)
 
 
 def test_a_process_keeps_within_its_memory_and_makes_the_same(dark: Path, tmp_path: Path) -> None:
-    free, _ = enhanced(dark, tmp_path / "free.png")
-    bounded, _ = enhanced(dark, tmp_path / "bounded.png", "--max-memory", "460MB")
+    free = enhanced(dark, tmp_path / "free.png").most
+    bounded = enhanced(dark, tmp_path / "bounded.png", "--max-memory", "460MB").most
     assert bounded < 460e6 < free
     # As 16-bit values; engines and tiles agree to 1e-4 of the range.
     first, second = (read(tmp_path / f"{name}.png").pixels.astype(np.float64) for name in ("free", "bounded"))
@@ -53,14 +38,14 @@ def test_a_process_keeps_within_its_memory_and_makes_the_same(dark: Path, tmp_pa
 
 
 def test_an_image_that_is_too_large_for_it_is_refused_in_words(dark: Path, tmp_path: Path) -> None:
-    _, told = enhanced(dark, tmp_path / "out.png", "--max-memory", "200MB")
+    told = enhanced(dark, tmp_path / "out.png", "--max-memory", "200MB").told
     assert "needs 0.4 GB of memory" in told
     assert "Traceback" not in told
     assert not (tmp_path / "out.png").exists()
 
 
 def test_what_is_no_size_is_told_at_once(dark: Path, tmp_path: Path) -> None:
-    _, told = enhanced(dark, tmp_path / "out.png", "--max-memory", "much")
+    told = enhanced(dark, tmp_path / "out.png", "--max-memory", "much").told
     assert "much is not a number" in " ".join(told.split())
 
 

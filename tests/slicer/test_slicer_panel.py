@@ -10,7 +10,6 @@ import numpy as np
 import psutil
 import pytest
 import slicer
-from dicom_files import grey_clip
 from LowLightEnhanceLib import Maps, SampleData, Settings, Volumes
 from slicer_volumes import added, node_ids, sequence_of
 from views import as_seen
@@ -392,29 +391,16 @@ def test_a_cancelled_batch_keeps_what_is_done(module, qtbot, dark):
     assert 1 <= len(module.logic.enhancements) <= 2
 
 
-@pytest.fixture
-def series(tmp_path):
-    """A series of the DICOM database: its volume, and its files. pydicom stands in for Slicer's DICOM loader."""
-    import pydicom
-
-    files = grey_clip(tmp_path / "series", 3)
-    datasets = [pydicom.dcmread(file) for file in files]
-    volume = added(np.stack([dataset.pixel_array for dataset in datasets]).astype(np.uint16), "clip")
-    volume.SetAttribute("DICOM.instanceUIDs", " ".join(str(dataset.SOPInstanceUID) for dataset in datasets))
-    slicer.dicomDatabase.files.update({str(d.SOPInstanceUID): str(f) for d, f in zip(datasets, files, strict=True)})
-    return volume, files
-
-
-def test_what_dicom_tells_is_used(module, series):
-    volume, _files = series
+def test_what_dicom_tells_is_used(module, clip):
+    volume, _files = clip
     assert module.panel.enhance.wishesFor(volume)["kind"] == "ultrasound"
     assert Volumes.valueRange(Volumes.pictureOf(volume)) == (0, 4095)
 
 
-def test_export_writes_a_derived_series_into_a_folder(module, qtbot, series, tmp_path):
+def test_export_writes_a_derived_series_into_a_folder(module, qtbot, clip, tmp_path):
     import pydicom
 
-    volume, files = series
+    volume, files = clip
     enhance(module, qtbot, volume)
     before = [file.read_bytes() for file in files]
     module.ui.brightnessSlider.value = 0.8
@@ -434,8 +420,8 @@ def test_export_writes_a_derived_series_into_a_folder(module, qtbot, series, tmp
     assert Settings.read("exportFolder", "") == str(tmp_path / "derived")
 
 
-def test_export_into_the_database_leaves_no_temporary_files(module, qtbot, series):
-    volume, _files = series
+def test_export_into_the_database_leaves_no_temporary_files(module, qtbot, clip):
+    volume, _files = clip
     enhance(module, qtbot, volume)
     module.ui.databaseRadio.click()
     module.ui.exportButton.click()
@@ -446,8 +432,8 @@ def test_export_into_the_database_leaves_no_temporary_files(module, qtbot, serie
     assert not Path(folder).exists()
 
 
-def test_what_the_enhancer_no_longer_keeps_is_not_made_anew_unasked(module, qtbot, series, tmp_path):
-    volume, _files = series
+def test_what_the_enhancer_no_longer_keeps_is_not_made_anew_unasked(module, qtbot, clip, tmp_path):
+    volume, _files = clip
     enhance(module, qtbot, volume)
     module.panel.logic.worker.stop()
     module.ui.folderRadio.click()
@@ -473,8 +459,8 @@ def test_what_was_not_loaded_from_dicom_is_not_exported(module, qtbot, dark):
     assert "not loaded from Slicer's DICOM database" in module.message
 
 
-def test_a_changed_volume_is_not_exported_as_what_it_is_not(module, qtbot, series, tmp_path):
-    volume, _files = series
+def test_a_changed_volume_is_not_exported_as_what_it_is_not(module, qtbot, clip, tmp_path):
+    volume, _files = clip
     Volumes.arrayOf(volume)[1] //= 2
     enhance(module, qtbot, volume)
     module.ui.folderEdit.text = str(tmp_path / "derived")
@@ -489,8 +475,8 @@ def test_a_changed_volume_is_not_exported_as_what_it_is_not(module, qtbot, serie
     assert "3 DICOM files written" in module.message
 
 
-def test_a_ct_is_warned_about_and_can_go_on(module, qtbot, series, monkeypatch):
-    volume, _files = series
+def test_a_ct_is_warned_about_and_can_go_on(module, qtbot, clip, monkeypatch):
+    volume, _files = clip
     monkeypatch.setattr(slicer.dicomDatabase, "instanceValue", lambda uid, tag: "CT" if tag == "0008,0060" else "")
     Volumes.setWindow(volume, (0, 4095))
     assert enhance(module, qtbot, volume) is None
