@@ -31,12 +31,9 @@ class FramePrediction:
     log_gamma: NDArray[np.float32]
 
     @classmethod
-    def of_channels(cls, channels: NDArray[np.float32], grey: bool) -> FramePrediction:
-        """From one frame of the network's output (9, H, W): see `lowlight.model.network.Prediction`.
-
-        Of a grey frame the three channels of an image are equal, and one is taken.
-        """
-        return cls(channels[3 : 4 if grey else 6], channels[6], channels[7], channels[8])
+    def of_channels(cls, channels: NDArray[np.float32]) -> FramePrediction:
+        """From one frame of the network's output (9, H, W), grey (5, H, W): `lowlight.model.network.Prediction`."""
+        return cls(channels[(len(channels) - 3) // 2 : -3], channels[-3], channels[-2], channels[-1])
 
     @classmethod
     def of_unchanged(cls, height: int, width: int) -> FramePrediction:

@@ -1,14 +1,15 @@
 """Weights of a training become the bundle's: models/model.pt, the same network as models/model.onnx, and the checksum.
 
-The two paths are exported one by one and joined by an `If`, so that one file serves whole frames, tiles and clips (see
-`lowlight.enhance.onnx_engine`) and holds each weight once.
+The two paths are exported one by one, for colour and for grey, and joined by `If`s, so that one file serves whole
+frames, tiles and clips (see `lowlight.enhance.onnx_engine`) and holds each weight once.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.compose import add_prefix
 from torch import Tensor, nn
 
@@ -26,13 +27,16 @@ from lowlight.enhance.definition import Definition, network_signature
 from lowlight.enhance.onnx_engine import MODEL_FILE, NETWORK_KEY, STRIDE_KEY, WEIGHTS_KEY, open_session
 from lowlight.errors import BundleError
 from lowlight.imaging import atomic_path
-from lowlight.model.network import PREDICTION_CHANNELS, DualPathNet, has_colour
+from lowlight.model.network import DualPathNet, has_colour
 from lowlight.model.resampling import spline_resize
 
 logger = logging.getLogger(__name__)
 
 OPSET = 23
 """Of the exported graph: ONNX 1.18, which ONNX Runtime reads since 1.22."""
+
+IR_VERSION = 10
+"""Of the file format that goes with it."""
 
 LARGEST_DIFFERENCE = 1e-4
 """Between the two engines, in display space."""
@@ -43,26 +47,48 @@ CHECKED_SIZES = ((1, 1, 1), (2, 3, 3), (2, 37, 50), (1, 7, 300), (1, 300, 7), (1
 DECIDED = ("decided_maps", "decided_colour")
 
 
-class _Tone(nn.Module):
-    """The tone path up to its maps."""
+class _See(nn.Module):
+    """What the tone path makes of a frame without weights, and whether it has colour."""
 
     def __init__(self, network: DualPathNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        return spline_resize(self.network.tone(image), (image.shape[-2], image.shape[-1])), has_colour(image)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return *self.network.tone.see(image), has_colour(image)
 
 
-class _Rest(nn.Module):
-    """What follows once the tone is decided."""
+class _Decide(nn.Module):
+    """The rest of the tone path: the maps of the frame."""
 
     def __init__(self, network: DualPathNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor, maps: Tensor, colour: Tensor) -> Tensor:
-        return self.network.apply_tone(image, maps, colour)
+    def forward(self, image: Tensor, cells: Tensor, statistics: Tensor) -> Tensor:
+        return spline_resize(self.network.tone.decide(cells, statistics), (image.shape[-2], image.shape[-1]))
+
+
+class _Prepare(nn.Module):
+    """From the frame and its maps to the denoise path."""
+
+    def __init__(self, network: DualPathNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.network.prepare(image, maps)
+
+
+class _Finish(nn.Module):
+    """From the denoise path to the prediction but for its maps."""
+
+    def __init__(self, network: DualPathNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor, toned: Tensor, departure: Tensor, colour: Tensor) -> Tensor:
+        return self.network.finish(features, toned, departure, colour)
 
 
 def publish(weights: str | Path, bundle_root: str | Path) -> None:
@@ -116,13 +142,48 @@ def export(weights: Path, definition: Definition) -> Path:
 def to_onnx(network: DualPathNet) -> ModelProto:
     """One graph of a network in evaluation mode, for any batch, height and width; see `onnx_engine` for its inputs."""
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
-    frame, one = {0: batch, 2: height, 3: width}, {0: batch}
-    # Neither square nor a multiple of anything, so that no relation of sizes is taken for a rule.
-    image, maps, colour = torch.rand(2, 3, 45, 61), torch.rand(2, 2, 45, 61), torch.tensor([True, False])
-    tone = _translated(_Tone(network), {"image": image}, DECIDED, (frame,))
-    inputs = dict(zip(("image", *DECIDED), (image, maps, colour), strict=True))
-    rest = _translated(_Rest(network), inputs, ("pred",), (frame, frame, one))
-    model = _joined(tone, rest)
+    rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
+    stride = network.denoise.stride
+    one, frame = {0: batch}, {0: batch, 2: height, 3: width}
+    padded = {0: batch, 2: stride * rows, 3: stride * columns}
+    halved = {0: batch, 2: stride // 2 * rows, 3: stride // 2 * columns}
+    parts: dict[str, GraphProto] = {}
+
+    def add(
+        part: str, module: nn.Module, shapes: Sequence[Any], inputs: dict[str, Tensor], *outputs: str
+    ) -> list[Tensor]:
+        model = _translated(module, inputs, outputs, shapes)
+        parts[part] = add_prefix(model, f"{part}.").graph
+        with torch.no_grad():
+            found = module(*inputs.values())
+        return [found] if isinstance(found, Tensor) else list(found)
+
+    for kind, channels in (("colour", 3), ("grey", 1)):
+        # Neither square nor a multiple of anything, so that no relation of sizes is taken for a rule.
+        image, maps, colour = torch.rand(2, channels, 45, 61), torch.rand(2, 2, 45, 61), torch.tensor([True, False])
+        cells, statistics, _ = add(
+            f"see_{kind}", _See(network), (frame,), {"image": image}, "cells", "statistics", "own_colour"
+        )
+        features, toned, departure = add(
+            f"prepare_{kind}",
+            _Prepare(network),
+            (frame, frame),
+            {"image": image, "maps": maps},
+            "entered",
+            "toned",
+            "departure",
+        )
+        add(
+            f"finish_{kind}",
+            _Finish(network),
+            (halved, padded, padded, one),
+            {"features": features, "toned": toned, "departure": departure, "colour": colour},
+            "finished",
+        )
+    seen = {"image": image, "cells": cells, "statistics": statistics}
+    add("decide", _Decide(network), (frame, one, one), seen, "own_maps")
+    add("denoise", network.denoise, (halved,), {"entered": features}, "features")
+    model = _joined(parts)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -132,8 +193,8 @@ def largest_difference(network: DualPathNet, content: bytes) -> float:
     session = open_session(content)
     generator = torch.Generator().manual_seed(1)
     found = []
-    for batch, height, width in CHECKED_SIZES:
-        image = torch.rand(batch, 3, height, width, generator=generator) ** 3
+    for channels, (batch, height, width) in itertools.product((3, 1), CHECKED_SIZES):
+        image = torch.rand(batch, channels, height, width, generator=generator) ** 3
         with torch.inference_mode():
             expected = network(image).numpy()
         (pred,) = session.run(["pred"], {"image": image.numpy()})
@@ -166,66 +227,110 @@ def _translated(
     return model
 
 
-def _joined(tone: ModelProto, rest: ModelProto) -> ModelProto:
-    """pred = rest(image, tone(image)), unless maps and colour are given, or nothing but them is wanted."""
-    tone, rest = add_prefix(tone, "tone."), add_prefix(rest, "rest.")
-    float_type, bool_type = TensorProto.FLOAT, TensorProto.BOOL
-    frame = ["batch", 2, "height", "width"]
-    given = helper.make_graph(
-        [_copy("maps", "given.maps"), _copy("colour", "given.colour")],
-        "given",
-        [],
+def _joined(parts: Mapping[str, GraphProto]) -> ModelProto:
+    """pred = rest(image, tone(image)), unless maps and colour are given, or nothing but them is wanted.
+
+    What holds the weights is there once: ONNX Runtime makes a convolution fast only if its weights are constants of the
+    very graph that it stands in.
+    """
+    info, node = helper.make_tensor_value_info, helper.make_node
+    real, truth = TensorProto.FLOAT, TensorProto.BOOL
+    frame, one = ["batch", 2, "height", "width"], ["batch"]
+
+    def branch(
+        name: str, nodes: Sequence[NodeProto], outputs: Mapping[str, tuple[int, Sequence[Any]]], *constants: Any
+    ) -> GraphProto:
+        return helper.make_graph(nodes, name, [], [info(each, *kind) for each, kind in outputs.items()], constants)
+
+    def whole(part: str, renamed: Mapping[str, str]) -> GraphProto:
+        """A part as a branch by itself; `renamed` says which values outside are its inputs."""
+        graph = parts[part]
+        taken = [_copy(renamed.get(name, name), f"{part}.{name}") for name in _names(graph.input, part)]
+        return helper.make_graph([*taken, *graph.node], part, [], graph.output, graph.initializer)
+
+    def by_channels(part: str, outputs: Sequence[str], renamed: Mapping[str, str]) -> NodeProto:
+        then, otherwise = whole(f"{part}_grey", renamed), whole(f"{part}_colour", renamed)
+        return node("If", ["is_grey"], outputs, name=part, then_branch=then, else_branch=otherwise)
+
+    def inline(part: str, renamed: Mapping[str, str]) -> list[NodeProto]:
+        graph = parts[part]
+        taken = [_copy(renamed.get(name, name), f"{part}.{name}") for name in _names(graph.input, part)]
+        given = [_copy(f"{part}.{name}", name) for name in _names(graph.output, part)]
+        return [*taken, *graph.node, *given]
+
+    decided = branch(
+        "decided",
         [
-            helper.make_tensor_value_info("given.maps", float_type, frame),
-            helper.make_tensor_value_info("given.colour", bool_type, ["batch"]),
+            by_channels("see", ["cells", "statistics", "own_colour"], {}),
+            *inline("decide", {}),
         ],
+        {"own_maps": (real, frame), "own_colour": (truth, one)},
+        *parts["decide"].initializer,
     )
-    nothing = numpy_helper.from_array(np.zeros((1, PREDICTION_CHANNELS, 0, 0), np.float32))
-    skipped = helper.make_graph(
-        [helper.make_node("Constant", [], ["skipped.pred"], value=nothing)],
-        "skipped",
-        [],
-        [helper.make_tensor_value_info("skipped.pred", float_type, [1, PREDICTION_CHANNELS, 0, 0])],
+    given = branch(
+        "given",
+        [_copy("maps", "given.maps"), _copy("colour", "given.colour")],
+        {"given.maps": (real, frame), "given.colour": (truth, one)},
     )
-    decided = _inner(tone.graph, {"tone.image": "image"})
-    enhanced = _inner(rest.graph, {f"rest.{name}": name for name in ("image", *DECIDED)})
+    nothing = numpy_helper.from_array(np.zeros((1, 1, 0, 0), np.float32))
+    skipped = branch(
+        "skipped", [node("Constant", [], ["skipped.pred"], value=nothing)], {"skipped.pred": (real, [1, 1, 0, 0])}
+    )
+    decision = dict(zip(("maps", "colour"), DECIDED, strict=True))
+    enhanced = branch(
+        "enhanced",
+        [
+            by_channels("prepare", ["entered", "toned", "departure"], decision),
+            *inline("denoise", {}),
+            by_channels("finish", ["finished"], decision),
+            node("Shape", ["image"], ["size"], start=2, end=4),
+            node("Slice", ["finished", "origin", "size", "both_axes"], ["cropped"]),
+            node("Concat", ["cropped", DECIDED[0]], ["enhanced.pred"], axis=1),
+        ],
+        {"enhanced.pred": (real, ["batch", "pred_channels", "height", "width"])},
+        *parts["denoise"].initializer,
+        numpy_helper.from_array(np.array([0, 0], np.int64), "origin"),
+        numpy_helper.from_array(np.array([2, 3], np.int64), "both_axes"),
+    )
     nodes = [
-        helper.make_node("Size", ["maps"], ["maps_size"]),
-        helper.make_node("Cast", ["maps_size"], ["is_given"], to=bool_type),
-        helper.make_node("If", ["is_given"], list(DECIDED), name="tone", then_branch=given, else_branch=decided),
-        helper.make_node("If", ["tone_only"], ["pred"], name="rest", then_branch=skipped, else_branch=enhanced),
+        node("Shape", ["image"], ["channels"], start=1, end=2),
+        node("Squeeze", ["channels"], ["channel_count"]),
+        node("Equal", ["channel_count", "grey_count"], ["is_grey"]),
+        node("Size", ["maps"], ["maps_size"]),
+        node("Cast", ["maps_size"], ["is_given"], to=truth),
+        node("If", ["is_given"], list(DECIDED), name="tone", then_branch=given, else_branch=decided),
+        node("If", ["tone_only"], ["pred"], name="rest", then_branch=skipped, else_branch=enhanced),
     ]
     inputs = [
-        helper.make_tensor_value_info("image", float_type, ["batch", 3, "height", "width"]),
-        helper.make_tensor_value_info("maps", float_type, ["given_batch", 2, "given_height", "given_width"]),
-        helper.make_tensor_value_info("colour", bool_type, ["given_batch"]),
-        helper.make_tensor_value_info("tone_only", bool_type, []),
+        info("image", real, ["batch", "channels", "height", "width"]),
+        info("maps", real, ["given_batch", 2, "given_height", "given_width"]),
+        info("colour", truth, ["given_batch"]),
+        info("tone_only", truth, []),
     ]
     outputs = [
-        helper.make_tensor_value_info("pred", float_type, ["batch", PREDICTION_CHANNELS, "height", "width"]),
-        helper.make_tensor_value_info("decided_maps", float_type, frame),
-        helper.make_tensor_value_info("decided_colour", bool_type, ["batch"]),
+        info("pred", real, ["batch", "pred_channels", "height", "width"]),
+        info("decided_maps", real, frame),
+        info("decided_colour", truth, one),
     ]
     # An input with a value need not be given: without maps, the frame's own tone path decides.
-    defaults = [
+    constants = [
         numpy_helper.from_array(np.zeros((0, 2, 0, 0), np.float32), "maps"),
         numpy_helper.from_array(np.zeros(0, bool), "colour"),
         numpy_helper.from_array(np.array(False), "tone_only"),
+        numpy_helper.from_array(np.array(1, np.int64), "grey_count"),
     ]
-    graph = helper.make_graph(nodes, "DualPathNet", inputs, outputs, defaults)
+    graph = helper.make_graph(nodes, "DualPathNet", inputs, outputs, constants)
     return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=rest.ir_version, producer_name="lowlight"
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="lowlight"
     )
+
+
+def _names(values: Iterable[ValueInfoProto], part: str) -> list[str]:
+    return [value.name.removeprefix(f"{part}.") for value in values]
 
 
 def _copy(source: str, target: str) -> NodeProto:
     return helper.make_node("Identity", [source], [target])
-
-
-def _inner(graph: GraphProto, inputs: Mapping[str, str]) -> GraphProto:
-    """A graph as a branch of another, whose inputs are values of the outer one."""
-    taken = [_copy(outer, inner) for inner, outer in inputs.items()]
-    return helper.make_graph([*taken, *graph.node], graph.name, [], graph.output, graph.initializer)
 
 
 @contextmanager

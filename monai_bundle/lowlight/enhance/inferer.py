@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lowlight.enhance.tiling import Area, Progress, Tiling
-from lowlight.model.network import PREDICTION_CHANNELS, DualPathNet, has_colour
+from lowlight.model.network import DualPathNet, has_colour, prediction_channels
 from lowlight.model.resampling import spline_resize
 
 
@@ -26,14 +26,14 @@ class DualPathInferer:
         self.tiling = Tiling(tile, halo)
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Enhance frames (B, 3, H, W) that belong together; returns (B, 9, H, W), see `Prediction`."""
+        """Enhance frames (B, C, H, W) that belong together, as `DualPathNet.forward` would; see `Prediction`."""
         if not isinstance(network, DualPathNet):
             return network(inputs, *args, **kwargs)
         controls = self.tone(inputs, network)
         return torch.cat([self.apply(frame[None], network, controls) for frame in inputs])
 
     def tone(self, inputs: Tensor, network: DualPathNet, progress: Progress | None = None) -> Tensor:
-        """One tone for frames (B, 3, H, W) that belong together, so that a clip does not flicker: spline controls
+        """One tone for frames (B, C, H, W) that belong together, so that a clip does not flicker: spline controls
         (1, 2, n, n), the mean of what each frame would get for itself. `progress` hears of every frame before it."""
         device = next(network.parameters()).device
         controls = []
@@ -44,7 +44,7 @@ class DualPathInferer:
         return torch.cat(controls).mean(0, keepdim=True)
 
     def apply(self, inputs: Tensor, network: DualPathNet, controls: Tensor, progress: Progress | None = None) -> Tensor:
-        """Enhance frames (B, 3, H, W) with a given tone: controls (1, 2, n, n); `progress` hears of every tile."""
+        """Enhance frames (B, C, H, W) with a given tone: controls (1, 2, n, n); `progress` hears of every tile."""
         height, width = inputs.shape[-2:]
         maps = spline_resize(controls, (height, width)).expand(len(inputs), -1, -1, -1)
         colour = has_colour(inputs)
@@ -54,6 +54,7 @@ class DualPathInferer:
         def enhance(seen: Area) -> Tensor:
             return network.apply_tone(inputs[..., seen[0], seen[1]], maps[..., seen[0], seen[1]], colour)
 
-        out = torch.empty((len(inputs), PREDICTION_CHANNELS, height, width), dtype=inputs.dtype, device=inputs.device)
+        shape = (len(inputs), prediction_channels(inputs.shape[1]), height, width)
+        out = torch.empty(shape, dtype=inputs.dtype, device=inputs.device)
         self.tiling.fill(out, network.denoise.stride, enhance, progress)
         return out

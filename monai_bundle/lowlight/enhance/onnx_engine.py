@@ -2,7 +2,8 @@
 
 models/model.onnx is one graph of both paths (`lowlight.enhance.exporting` writes it):
 
-- image (B, 3, H, W) float32 -> pred (B, 9, H, W), as `DualPathNet` does; that is all that a plain use needs.
+- image (B, 3, H, W) float32 -> pred (B, 9, H, W), of grey (B, 1, H, W) -> (B, 5, H, W), as `DualPathNet` does; that is
+  all that a plain use needs.
 - With maps (B, 2, H, W) and colour (B,) bool given too, the tone path does not run: the tone is the given one. So a
   tile gets the tone of its whole frame, and a frame that of its clip.
 - decided_maps and decided_colour are what pred was made with. With tone_only (bool) given as true they are all that is
@@ -146,8 +147,8 @@ class OnnxEngine:
         count = len(display)
         tiling = self._tiling_for(display.shape)
         if tone is None and count == 1 and tiling.keeps_whole(height, width):
-            channels = self._enhance({"image": _coloured(display)}, watch, self._run_options())
-            predictions = [FramePrediction.of_channels(channels, grey=display.shape[1] == 1)]
+            channels = self._enhance({"image": display}, watch, self._run_options())
+            predictions = [FramePrediction.of_channels(channels)]
             watch.tell("enhancing", 1, 1)
             return predictions
         maps, colours = self._decide_together(display, watch)
@@ -178,7 +179,7 @@ class OnnxEngine:
         """The tone maps (1, 2, H, W) of a frame for itself, and whether it is coloured (1,)."""
         # What the whole frame took must be given back before its tiles take theirs.
         options = self._run_options(gives_back=not self.tiling.keeps_whole(*frame.shape[-2:]))
-        inputs = {"image": _coloured(frame), "tone_only": np.array(True)}
+        inputs = {"image": frame, "tone_only": np.array(True)}
         maps, colour = self._run(["decided_maps", "decided_colour"], inputs, options, watch)
         return maps, colour
 
@@ -194,11 +195,11 @@ class OnnxEngine:
         def enhance(seen: Area) -> NDArray[np.float32]:
             parts = {"image": frame, "maps": maps}
             cut = {name: np.ascontiguousarray(array[..., seen[0], seen[1]]) for name, array in parts.items()}
-            inputs = {"image": _coloured(cut["image"]), "maps": cut["maps"], "colour": colour}
+            inputs = {**cut, "colour": colour}
             # The last tiles, and no others, end where the frame ends; blending and writing need what they took.
             last = not whole and (seen[0].stop, seen[1].stop) == frame.shape[-2:]
             channels = self._enhance(inputs, watch, self._run_options(gives_back=last))
-            prediction = FramePrediction.of_channels(channels, grey)
+            prediction = FramePrediction.of_channels(channels)
             return np.concatenate([prediction.residual, prediction.log_error[None]])
 
         whole, grey = tiling.keeps_whole(*frame.shape[-2:]), frame.shape[1] == 1
@@ -208,7 +209,7 @@ class OnnxEngine:
         return FramePrediction(out[:-1], out[-1], maps[0, 0], maps[0, 1])
 
     def _enhance(self, inputs: dict[str, NDArray[Any]], watch: Watch, options: Any) -> NDArray[np.float32]:
-        """The channels (9, H, W) of one frame."""
+        """The channels (9 or 5, H, W) of one frame."""
         ((channels,),) = self._run(["pred"], inputs, options, watch)
         return channels
 
@@ -244,11 +245,6 @@ def _give_back_at_once() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
-
-
-def _coloured(display: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Frames (F, 1 or 3, H, W) with three channels."""
-    return np.repeat(display, 3, axis=1) if display.shape[1] == 1 else display
 
 
 def open_session(model: Path | bytes, keep_memory: bool = True) -> Any:

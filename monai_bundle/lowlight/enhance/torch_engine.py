@@ -63,7 +63,7 @@ class TorchEngine:
     @torch.inference_mode()
     def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine`: spline controls (1, 2, n, n)."""
-        controls: NDArray[np.float32] = self.inferer.tone(_coloured(display), self.network).float().cpu().numpy()
+        controls: NDArray[np.float32] = self.inferer.tone(torch.from_numpy(display), self.network).float().cpu().numpy()
         return controls
 
     def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ class TorchEngine:
         # Between layers is where torch can be stopped.
         hooks = [layer.register_forward_pre_hook(lambda *_: watch.check()) for layer in self.network.modules()]
         try:
-            return self._predict(_coloured(display), watch, tone, grey=display.shape[1] == 1)
+            return self._predict(torch.from_numpy(display), watch, tone)
         except RuntimeError as error:
             if any(words in str(error) for words in NO_MEMORY):
                 raise MemoryError from error
@@ -92,9 +92,7 @@ class TorchEngine:
             for hook in hooks:
                 hook.remove()
 
-    def _predict(
-        self, frames: torch.Tensor, watch: Watch, tone: NDArray[np.float32] | None, grey: bool
-    ) -> list[FramePrediction]:
+    def _predict(self, frames: torch.Tensor, watch: Watch, tone: NDArray[np.float32] | None) -> list[FramePrediction]:
         several = len(frames) > 1
         tell = watch.parts("enhancing")
         if tone is None:
@@ -105,20 +103,15 @@ class TorchEngine:
         for done, frame in enumerate(frames, 1):
             in_tiles = not several and not self.inferer.tiling.keeps_whole(*frame.shape[-2:])
             out = self.inferer.apply(frame[None].to(self.device), self.network, controls, tell if in_tiles else None)
-            predictions += split_frames(out, grey)
+            predictions += split_frames(out)
             if not in_tiles:
                 tell(done, len(frames))
         return predictions
 
 
-def split_frames(out: torch.Tensor, grey: bool) -> list[FramePrediction]:
-    """The network's output (F, 9, H, W) as one NumPy `FramePrediction` a frame."""
-    return [FramePrediction.of_channels(channels, grey) for channels in out.float().cpu().numpy()]
-
-
-def _coloured(display: NDArray[np.float32]) -> torch.Tensor:
-    """Frames (F, 1 or 3, H, W) with three channels, those of grey being one in memory."""
-    return torch.from_numpy(display).expand(-1, 3, -1, -1)
+def split_frames(out: torch.Tensor) -> list[FramePrediction]:
+    """The network's output (F, 9 or 5, H, W) as one NumPy `FramePrediction` a frame."""
+    return [FramePrediction.of_channels(channels) for channels in out.float().cpu().numpy()]
 
 
 def gpu_available() -> bool:

@@ -123,7 +123,7 @@ class BlendAndWrited(MapTransform):
                 brightness=chosen["brightness"],
                 denoise=chosen["denoise"],
                 frames=source.frames,
-                predictions=split_frames(item[key], grey=source.pixels.ndim == (3 if source.frames else 2)),
+                predictions=split_frames(item[key]),
                 derivation=self.model.derivation(chosen["brightness"], chosen["denoise"]),
             )
             item[key] = str(write(source, result.image, target, derivation=result.derivation))

@@ -17,7 +17,8 @@ from lowlight.model.tone import tone_curve
 
 NEGATIVE_SLOPE = 0.1
 LOG_ERROR_RANGE = (-7.0, 0.0)
-PREDICTION_CHANNELS = 9
+CHANNELS_BESIDE = 3
+"""Of a prediction, beside the channels of the enhanced frame and of its residual."""
 HEAD_WIDTH = 128
 """Width of the layers in which the tone path decides the frame's gain and gamma."""
 
@@ -25,8 +26,8 @@ HEAD_WIDTH = 128
 class Prediction(NamedTuple):
     """The parts of one network output; every tensor is (B, channels, H, W).
 
-    enhanced: T(y) + r, 3 channels, display space, not clipped.
-    residual: r, 3 channels; |r| <= residual_bound + the difference between T(y) and its local median.
+    enhanced: T(y) + r, as many channels as the frame, display space, not clipped.
+    residual: r, as many channels; |r| <= residual_bound + the difference between T(y) and its local median.
     log_error: 1 channel, natural log of the expected root-mean-square error of `enhanced` at full strengths.
     log_gain, log_gamma: 1 channel each, the tone maps g and c.
     """
@@ -39,10 +40,16 @@ class Prediction(NamedTuple):
 
 
 def split_prediction(prediction: Tensor) -> Prediction:
-    """Name the 9 channels of `DualPathNet`'s output (B, 9, H, W)."""
-    if prediction.shape[1] != PREDICTION_CHANNELS:
-        raise ValueError(f"expected {PREDICTION_CHANNELS} channels (see Prediction), got {prediction.shape[1]}")
-    return Prediction(*prediction.split([3, 3, 1, 1, 1], dim=1))
+    """Name the channels of `DualPathNet`'s output: (B, 9, H, W), of grey frames (B, 5, H, W)."""
+    frame = (prediction.shape[1] - CHANNELS_BESIDE) // 2
+    if frame not in (1, 3) or prediction.shape[1] != prediction_channels(frame):
+        raise ValueError(f"expected 9 or 5 channels (see Prediction), got {prediction.shape[1]}")
+    return Prediction(*prediction.split([frame, frame, 1, 1, 1], dim=1))
+
+
+def prediction_channels(frame: int) -> int:
+    """Channels of the network's output for a frame of so many."""
+    return 2 * frame + CHANNELS_BESIDE
 
 
 class Convolution(nn.Sequential):
@@ -81,7 +88,9 @@ def _residual_blocks(width: int, count: int) -> nn.Sequential:
 
 
 def has_colour(y: Tensor) -> Tensor:
-    """Which frames of (B, 3, H, W) hold a pixel whose channels differ: (B,) bool."""
+    """Which frames of (B, C, H, W) hold a pixel whose channels differ: (B,) bool."""
+    if y.shape[1] == 1:
+        return torch.zeros_like(y[:, 0, 0, 0], dtype=torch.bool)
     return (y.amax(1) - y.amin(1)).amax((-2, -1)) > 0
 
 
@@ -145,11 +154,12 @@ class TonePath(nn.Module):
         self.local = nn.Sequential(Convolution(deepest, deepest), Convolution(deepest, 2, 1, activate=False))
 
     def forward(self, y: Tensor) -> Tensor:
-        """Controls (B, 2, controls, controls) of g and c for the observation y (B, 3, H, W), black 0 and white 1."""
+        """Controls (B, 2, controls, controls) of g and c for the observation y (B, C, H, W), black 0 and white 1."""
         return self.decide(*self.see(y))
 
     def see(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Cells (B, 6, size, size) and raw statistics (B, `FrameStatistics.count`) of observations y (B, 3, H, W)."""
+        """Cells (B, 6, size, size) and raw statistics (B, `FrameStatistics.count`) of observations y (B, C, H, W);
+        C is 3, or 1 for grey, which is seen as three equal channels."""
         y = y.clamp(0, 1)
         return self._cells(y), self.statistics.measure(y)
 
@@ -170,7 +180,7 @@ class TonePath(nn.Module):
         The last two tell noise from structure, and with it how much light there was.
         """
         # One channel at a time: of a large frame, each that is held beside the others counts.
-        luminance = y.mean(1, keepdim=True)
+        luminance = y if y.shape[1] == 1 else y.mean(1, keepdim=True)
         mean, square = self._means(y), self._means(luminance * luminance)
         change = self._means(functional.pad((luminance[..., 1:] - luminance[..., :-1]).abs(), (0, 1)))
         level = mean.mean(1, keepdim=True)
@@ -178,7 +188,7 @@ class TonePath(nn.Module):
         # Square roots and logarithms open up the dark end, where everything happens; the offsets keep gradients finite.
         return torch.cat(
             [
-                torch.sqrt(mean + 1e-4),
+                torch.sqrt(mean + 1e-4).expand(-1, 3, -1, -1),
                 torch.log(level + 1e-2) / 2 + 1,
                 4 * torch.sqrt(contrast + 1e-6),
                 4 * torch.sqrt(change + 1e-6),
@@ -239,17 +249,9 @@ class DenoisePath(nn.Module):
         nn.init.constant_(last.bias[16:20], 1.0)
         nn.init.constant_(last.bias[20:], -3.0)
 
-    def forward(
-        self, y: Tensor, toned: Tensor, departure: Tensor, half_maps: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Residuals of brightness (B, 1, H, W) and of colour (B, 3, H, W), log error (B, 1, H, W), and the share of
-        the departure that is taken back (B, 1, H, W).
-
-        H and W are multiples of `stride`; departure (B, 3, H, W) is what `toned` differs by from its local median;
-        half_maps (B, 2, H/2, W/2) holds g and c.
-        """
-        pixels = torch.cat([y, toned, departure], 1)
-        features = self.entry(torch.cat([functional.pixel_unshuffle(pixels, 2), half_maps], 1))
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, widths[0], H/2, W/2) from those that `enter` gives, for `leave`; H and W are multiples of
+        `stride`."""
         skips = []
         for blocks, down in zip(self.down_blocks, self.downs, strict=True):
             features = blocks(features)
@@ -260,10 +262,38 @@ class DenoisePath(nn.Module):
             reversed(skips), reversed(list(self.ups)), reversed(list(self.up_blocks)), strict=True
         ):
             features = blocks(functional.pixel_shuffle(up(features), 2) + skip)
-        out = functional.pixel_shuffle(self.exit(features), 2)
-        low, high = LOG_ERROR_RANGE
-        log_error = low + (high - low) * torch.sigmoid(out[:, 4:5])
-        return out[:, :1], out[:, 1:4], log_error, torch.sigmoid(out[:, 5:])
+        return features
+
+    def enter(self, pixels: Tensor, half_maps: Tensor) -> Tensor:
+        """What the net sees of a frame, as features (B, widths[0], H/2, W/2).
+
+        A 3 x 3 convolution of places of 2 x 2 pixels is one of 6 x 6 pixels in steps of 2: the same sums, without
+        copying pixels into places. And three equal channels are one with the sum of their weights.
+
+        Args:
+            pixels: (B, 3 C, H, W): y, T(y), and what T(y) differs by from its local median; C is 3, or 1 for grey.
+            half_maps: (B, 2, H/2, W/2), g and c.
+        """
+        conv = self.entry.conv
+        weight, of_maps = conv.weight.split([4 * 9, 2], dim=1)
+        weight = weight.unflatten(1, (3, 3, 2, 2))  # kind, channel, row and column in a place
+        if pixels.shape[1] == 3:
+            weight = weight.sum(2, keepdim=True)
+        weight = weight.flatten(1, 2).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+        entered = functional.conv2d(pixels, weight, conv.bias, stride=2, padding=2)
+        features: Tensor = self.entry.activation(entered + functional.conv2d(half_maps, of_maps, padding=1))
+        return features
+
+    def leave(self, features: Tensor, grey: bool) -> Tensor:
+        """What the net says of each pixel (B, 6, H, W): residuals of brightness (1) and of colour (3), log error (1),
+        the share of the departure from the local median that is taken back (1). Of grey frames (B, 3, H, W): without
+        the residuals of colour."""
+        conv = self.exit.conv
+        weight, bias = conv.weight, conv.bias
+        assert bias is not None
+        if grey:
+            weight, bias = (torch.cat([part[:4], part[16:]]) for part in (weight, bias))
+        return functional.pixel_shuffle(functional.conv2d(features, weight, bias), 2)
 
 
 class DualPathNet(nn.Module):
@@ -277,7 +307,7 @@ class DualPathNet(nn.Module):
 
     Args:
         spatial_dims: 2; other values are refused.
-        in_channels: 3; grey images are given as three equal channels.
+        in_channels: 3; grey frames may be given as one channel, which is the same as three equal ones, and faster.
         tone_size, tone_widths, tone_blocks, tone_dropout, tone_controls: see `TonePath`.
         gain_range, gamma_range, local_gain, local_gamma: bounds of the maps (natural logarithms), see `TonePath`.
         denoise_widths, denoise_blocks, residual_bound: see `DenoisePath`.
@@ -317,10 +347,11 @@ class DualPathNet(nn.Module):
         """Enhance frames.
 
         Args:
-            y: (B, 3, H, W) floating, display space: 0 black, 1 white. Any H, W >= 1.
+            y: (B, 3, H, W) floating, or (B, 1, H, W) for grey; display space: 0 black, 1 white. Any H, W >= 1.
 
         Returns:
-            (B, 9, H, W): enhanced (3), residual (3), log error (1), log gain (1), log gamma (1); see `Prediction`.
+            (B, 9, H, W): enhanced (3), residual (3), log error (1), log gain (1), log gamma (1); see `Prediction`. Of
+            grey frames (B, 5, H, W), the first two having one channel.
         """
         maps = spline_resize(self.tone(y), (y.shape[-2], y.shape[-1]))
         return self.apply_tone(y, maps, has_colour(y))
@@ -330,29 +361,48 @@ class DualPathNet(nn.Module):
         its frames.
 
         Args:
-            y: (B, 3, H, W), a frame or a part of it whose corner lies on a multiple of `denoise.stride`.
+            y: (B, C, H, W), a frame or a part of it whose corner lies on a multiple of `denoise.stride`.
             maps: (B, 2, H, W), g and c of these pixels.
             colour: (B,) bool, False where the whole frame is grey.
 
         Returns:
             As `forward`.
         """
-        log_gain, log_gamma = maps[:, :1], maps[:, 1:]
-        toned = tone_curve(y, log_gain, log_gamma)
-        brightness, chroma, log_error, impulse, departure = self._residuals(y, toned, maps)
-        chroma = (chroma - chroma.mean(1, keepdim=True)) * colour[:, None, None, None].to(y.dtype)
-        bound = self.denoise.residual_bound
-        residual = bound * torch.tanh((brightness + chroma) / bound) - impulse * departure
-        return torch.cat([toned + residual, residual, log_error, log_gain, log_gamma], dim=1)
+        features, toned, departure = self.prepare(y, maps)
+        finished = self.finish(self.denoise(features), toned, departure, colour)
+        return torch.cat([finished[..., : y.shape[-2], : y.shape[-1]], maps], dim=1)
 
-    def _residuals(self, y: Tensor, toned: Tensor, maps: Tensor) -> tuple[Tensor, ...]:
+    def prepare(self, y: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The part of `apply_tone` before the denoise path.
+
+        Returns:
+            Features that `denoise` starts from; T(y), and what it differs by from its local median: (B, C, h, w), where
+            h and w are rounded up to multiples of the stride.
+        """
+        toned = tone_curve(y, maps[:, :1], maps[:, 1:])
         height, width = y.shape[-2:]
         stride = self.denoise.stride
         # Rounded up in this form, because an exporter has to see that the sum is a multiple of the stride.
         right, below = (stride * ((side + stride - 1) // stride) - side for side in (width, height))
-        padding = (0, right, 0, below)
-        both = functional.pad(torch.cat([y, toned, maps], 1), padding, mode="replicate")
-        toned, half_maps = both[:, 3:6], functional.avg_pool2d(both[:, 6:], 2)
+        both = functional.pad(torch.cat([y, toned, maps], 1), (0, right, 0, below), mode="replicate")
+        pixels, maps = both[:, :-2], both[:, -2:]
+        toned = pixels[:, y.shape[1] :]
         departure = toned - local_median(toned)
-        outputs = (*self.denoise(both[:, :3], toned, departure, half_maps), departure)
-        return tuple(out[..., :height, :width] for out in outputs)
+        half_maps = functional.avg_pool2d(maps, 2)
+        return self.denoise.enter(torch.cat([pixels, departure], 1), half_maps), toned, departure
+
+    def finish(self, features: Tensor, toned: Tensor, departure: Tensor, colour: Tensor) -> Tensor:
+        """The part of `apply_tone` after the denoise path, from what that gives and from what `prepare` gave: the
+        prediction (B, 2 C + 1, h, w) but for its maps."""
+        channels = toned.shape[1]
+        said = self.denoise.leave(features, grey=channels == 1)
+        change, log_error, impulse = said[:, :1], said[:, -2:-1], torch.sigmoid(said[:, -1:])
+        if channels == 3:
+            chroma = said[:, 1:4]
+            chroma = (chroma - chroma.mean(1, keepdim=True)) * colour[:, None, None, None].to(said.dtype)
+            change = change + chroma
+        bound = self.denoise.residual_bound
+        residual = bound * torch.tanh(change / bound) - impulse * departure
+        low, high = LOG_ERROR_RANGE
+        log_error = low + (high - low) * torch.sigmoid(log_error)
+        return torch.cat([toned + residual, residual, log_error], dim=1)

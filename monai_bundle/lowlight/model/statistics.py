@@ -97,7 +97,10 @@ class FrameStatistics(nn.Module):
 
     @torch.no_grad()
     def measure(self, y: Tensor) -> Tensor:
-        """Raw statistics (B, `count`), float32, of frames (B, 3, H, W) of any size with values in [0, 1]."""
+        """Raw statistics (B, `count`), float32, of frames (B, C, H, W) of any size with values in [0, 1].
+
+        C is 3, or 1 for grey, which is measured as three equal channels.
+        """
         with torch.autocast(y.device.type, enabled=False):
             y = y.float()
             return torch.cat([self._blocks(y), self._brightness(y), self._extremes(y)], dim=1)
@@ -131,7 +134,7 @@ class FrameStatistics(nn.Module):
 
     def _blocks(self, y: Tensor) -> Tensor:
         # JPEG rounds the luma of Rec. 601 (ITU-T T.871), so that is where its zeros are.
-        luma = 0.299 * y[:, :1] + 0.587 * y[:, 1:2] + 0.114 * y[:, 2:]
+        luma = y if y.shape[1] == 1 else 0.299 * y[:, :1] + 0.587 * y[:, 1:2] + 0.114 * y[:, 2:]
         coefficients = functional.conv2d(_at_least(luma, BLOCK), self.basis, stride=BLOCK).flatten(2)
         # Of 8-bit images many coefficients lie on a limit exactly; the last digit, which differs from one machine or
         # engine to the next, must not decide on which side.
@@ -165,10 +168,11 @@ class FrameStatistics(nn.Module):
     def _extremes(self, y: Tensor) -> Tensor:
         """Darkest and brightest places of each channel, single pixels left out: they may be impulses."""
         # Channel by channel: of a large frame, every copy counts.
-        channels = [y[:, channel : channel + 1] for channel in range(3)]
+        channels = y.split(1, dim=1)
         bright = torch.cat([self._largest(channel) for channel in channels], dim=1)
         dark = 1 - torch.cat([self._largest(1 - channel) for channel in channels], dim=1)
-        return torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1).flatten(1)
+        extremes = torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1)
+        return extremes.expand(-1, 3, -1).flatten(1)
 
     @staticmethod
     def _largest(image: Tensor) -> Tensor:
@@ -181,7 +185,7 @@ class FrameStatistics(nn.Module):
         return _at_shares(places.flatten(2).sort(dim=-1, descending=True).values, EXTREMES)
 
     def _brightness(self, y: Tensor) -> Tensor:
-        means = area_resize(y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
+        means = area_resize(y if y.shape[1] == 1 else y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
         ordered = means.sort(dim=1).values
         places = torch.linspace(0, GRID * GRID - 1, QUANTILES, device=y.device).round().long()
         return torch.sqrt(ordered[:, places].clamp(min=0) + 1e-4)
