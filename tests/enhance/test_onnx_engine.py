@@ -92,7 +92,14 @@ def test_the_file_alone_takes_a_batch_as_the_network_does(own_bundle: Published)
     frames = frames_of(data.retina()[500:551, 600:683], 3)
     with torch.inference_mode():
         expected = network(torch.from_numpy(frames)).numpy()
-    (found,) = open_session(own_bundle.folder / MODEL_FILE).run(["pred"], {"image": frames})
+    session = open_session(own_bundle.folder / MODEL_FILE)
+    (found,) = session.run(["pred"], {"image": frames})
+    assert np.abs(found - expected).max() <= LARGEST_DIFFERENCE
+    grey = frames[:, :1]
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(grey)).numpy()
+    (found,) = session.run(["pred"], {"image": grey})
+    assert found.shape == (3, 5, 51, 83)
     assert np.abs(found - expected).max() <= LARGEST_DIFFERENCE
 
 

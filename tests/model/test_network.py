@@ -77,6 +77,18 @@ def test_grey_in_gives_three_equal_channels(wild: DualPathNet) -> None:
     assert torch.equal(enhanced[:, 0], enhanced[:, 2])
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 50), (160, 120)])
+def test_one_grey_channel_is_three_equal_ones(wild: DualPathNet, size: tuple[int, int]) -> None:
+    grey = torch.rand(2, 1, *size) ** 2
+    one, three = (split_prediction(wild(frames)) for frames in (grey, grey.expand(-1, 3, -1, -1)))
+    assert one.enhanced.shape == grey.shape
+    assert float((one.enhanced - grey).abs().max()) > 0.05
+    for name, found, expected in zip(one._fields, one, three, strict=True):
+        # Weights as wild as these make ten times as much of a last digit.
+        assert float((found - expected[:, :1]).abs().max()) <= 1e-3, name
+
+
 def test_a_grey_image_beside_a_colour_image_in_a_batch_stays_grey(wild: DualPathNet) -> None:
     batch = torch.rand(2, 3, 32, 32)
     batch[0] = batch[0, :1]
@@ -151,5 +163,5 @@ def test_other_dimensions_are_refused_in_plain_words() -> None:
 
 
 def test_split_prediction_refuses_other_tensors() -> None:
-    with pytest.raises(ValueError, match="9 channels"):
+    with pytest.raises(ValueError, match="9 or 5 channels"):
         split_prediction(torch.from_numpy(np.zeros((1, 3, 4, 4))))

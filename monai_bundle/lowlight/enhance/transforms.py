@@ -52,7 +52,7 @@ def _holds_image(entry: Found) -> bool:
 
 
 class ReadDisplayd(MapTransform):
-    """Read a file as the batch that the network sees: (frames, 3, H, W) float32 in display space.
+    """Read a file as the batch that the network sees: (frames, C, H, W) float32 in display space; of grey C is 1.
 
     Args:
         keys: paths. source_key: receives the `MedicalImage`, which writing the result needs.
@@ -68,7 +68,7 @@ class ReadDisplayd(MapTransform):
             source = read(item[key])
             item[self.source_key] = source
             display = frames_to_display(source.pixels, source.value_range, source.frames)
-            item[key] = torch.from_numpy(display).expand(-1, 3, -1, -1)
+            item[key] = torch.from_numpy(display)
         return item
 
 
