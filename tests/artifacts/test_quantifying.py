@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from skimage import data
 
-from lowlight.artifacts import quantify
+from lowlight.artifacts import quantify, surely_too_dark
 from lowlight.artifacts.quantifying import LABELS
 from lowlight.degradation import JpegCompression, LowLight, SaltAndPepper, SensorNoise
 
@@ -18,16 +19,12 @@ SEVERITIES = {"none", "weak", "moderate", "strong", "unknown"}
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
     """A bright, sharp photograph: uint8 (512, 512, 3)."""
-    from skimage import data
-
     return data.astronaut()
 
 
 @pytest.fixture(scope="module")
 def plate() -> np.ndarray:
     """A grey one of even brightness, halved so that no coding of its own is left: float32 (1, 256, 256)."""
-    from skimage import data
-
     grey = data.camera() / 255
     return grey.reshape(256, 2, 256, 2).mean((1, 3)).astype(np.float32)[None]
 
@@ -75,6 +72,26 @@ def test_no_low_light_observation_is_judged_undamaged(astronaut, severity: str) 
     # In a bright scene the mildest loss of light leaves a white point that others have by themselves.
     expected = {"light": ("none", "weak"), "medium": ("weak", "moderate"), "heavy": ("moderate", "strong")}
     assert report.severities["exposure"] in expected[severity]
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("name", ["astronaut", "retina", "camera", "coins", "page", "clock", "hubble_deep_field"])
+def test_what_looks_too_dark_at_once_is_not_undamaged_at_the_long_look(name: str, scale: float) -> None:
+    picture = getattr(data, name)()[::2, ::2]
+    image = np.rint(scale * picture).astype(np.uint8)
+    for padding in (0, 1):
+        framed = np.pad(image, [(40, 40), (0, 0), (0, 0)][: image.ndim], constant_values=255) if padding else image
+        if surely_too_dark(framed, (0, 255)):
+            assert not quantify(framed, (0, 255)).undamaged
+
+
+def test_a_dark_image_is_seen_to_be_dark_at_once_and_a_good_one_is_not() -> None:
+    good = data.astronaut()
+    assert not surely_too_dark(good, (0, 255))
+    for dark in (good // 8, good[..., 0] // 8, data.retina() // 8):
+        assert surely_too_dark(dark, (0, 255))
+    assert not surely_too_dark(good // 8, (0, 32)), "the range says what is white"
+    assert not surely_too_dark(good // 8, (0, 255), np.zeros(good.shape[:2], bool))
 
 
 def test_depth_sign_and_direction_of_the_range_do_not_matter(plate) -> None:

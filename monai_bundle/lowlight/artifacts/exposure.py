@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from lowlight.artifacts.measurement import Measurement
 
@@ -75,6 +75,41 @@ class Exposure:
     clipped_high: Measurement
     unevenness: Measurement
 
+    @property
+    def numbers(self) -> dict[str, Measurement]:
+        """All of them by name, percentiles as "p1", "p5", ..."""
+        return {
+            "mean": self.mean,
+            **{f"p{percent}": number for percent, number in self.percentiles.items()},
+            "used_range": self.used_range,
+            "clipped_low": self.clipped_low,
+            "clipped_high": self.clipped_high,
+            "unevenness": self.unevenness,
+        }
+
+
+def display_of(pixels: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Pixels in display space, 0 black and 1 white, in their own shape."""
+    black, white = value_range
+    # Up to 16 bit float32 holds every value; differences of longer ones are taken in double.
+    exact = np.dtype(np.float32 if pixels.dtype.itemsize <= 2 else np.float64)
+    span = exact.type(white - black)
+    return ((pixels.astype(exact) - exact.type(black)) / span).astype(np.float32)
+
+
+def luminance_of(display: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is judged of an image (H, W) or (H, W, 3) in display space: (H, W), the mean of its channels."""
+    luminance: NDArray[np.float32] = display if display.ndim == 2 else display.mean(2)
+    return luminance
+
+
+def judged_pixels(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """bool (H, W), True where a pixel is judged: as given, or all but a uniform border; None: everywhere."""
+    if valid is not None:
+        return valid
+    border = uniform_border(luminance)
+    return ~border if border.any() else None
+
 
 def measure_exposure(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> Exposure:
     """Measure the exposure of an image as displayed; methods and sources stand at the head of the module.
@@ -86,7 +121,7 @@ def measure_exposure(luminance: NDArray[np.floating], valid: NDArray[np.bool_] |
     Returns:
         The numbers; without any pixel to judge, the reason in place of each.
     """
-    pixels = _thinned(luminance, valid)
+    pixels = thinned(luminance, valid)
     if not pixels.size:
         return Exposure(
             mean=Measurement.missing("of range", NOTHING),
@@ -110,6 +145,13 @@ def measure_exposure(luminance: NDArray[np.floating], valid: NDArray[np.bool_] |
     )
 
 
+def level_of_border(luminance: NDArray[np.floating]) -> float | None:
+    """The level that a uniform border of an image (H, W) would have; None if too little of its edge shows one level."""
+    edge = np.concatenate([luminance[0], luminance[-1], luminance[:, 0], luminance[:, -1]])
+    levels, counts = np.unique(np.rint(edge * 255), return_counts=True)
+    return None if counts.max() < LEAST_EDGE * edge.size else float(levels[counts.argmax()] / 255)
+
+
 def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Find padding or the black surround of a scope: pixels that hold one value and reach the edge of the image.
 
@@ -125,11 +167,13 @@ def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
         found, or where next to nothing would be left of the image.
     """
     none = np.zeros(luminance.shape, bool)
-    edge = np.concatenate([luminance[0], luminance[-1], luminance[:, 0], luminance[:, -1]])
-    levels, counts = np.unique(np.rint(edge * 255), return_counts=True)
-    if counts.max() < LEAST_EDGE * edge.size:
+    level = level_of_border(luminance)
+    if level is None:
         return none
-    alike = np.abs(luminance - levels[counts.argmax()] / 255) <= BORDER_TOLERANCE
+    alike = np.abs(luminance - level) <= BORDER_TOLERANCE
+    # SciPy takes a while to load, and most images have no border.
+    from scipy import ndimage
+
     # Noise around one level, clipped at black, hangs together too, but is nowhere solid.
     solid = ndimage.minimum_filter(alike.view(np.uint8), SOLID, mode="nearest")
     regions, count = ndimage.label(solid)
@@ -141,7 +185,7 @@ def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
     return none if border.mean() > MOST_BORDER else border
 
 
-def _thinned(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> NDArray[np.floating]:
+def thinned(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> NDArray[np.floating]:
     """The judged pixels in one row, of a large image an even selection."""
     step = int(np.ceil(np.sqrt(luminance.size / MANY_PIXELS)))
     pixels = luminance[::step, ::step]

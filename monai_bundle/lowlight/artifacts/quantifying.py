@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lowlight.artifacts.blur import Blur, estimate_blur
 from lowlight.artifacts.coded_noise import noise_before_coding
-from lowlight.artifacts.exposure import Exposure, measure_exposure, uniform_border
+from lowlight.artifacts.exposure import Exposure, display_of, judged_pixels, luminance_of, measure_exposure
 from lowlight.artifacts.impulse import Impulses, estimate_impulses
 from lowlight.artifacts.jpeg import Jpeg, estimate_jpeg
 from lowlight.artifacts.measurement import Measurement
@@ -158,11 +158,9 @@ def quantify(
         times as much noise, and be darker.
     """
     display = display_of(pixels, value_range)
-    grey = display if display.ndim == 2 else display.mean(2)
+    grey = luminance_of(display)
     coded = display if display.ndim == 2 else display @ np.array(LUMA, np.float32)
-    if valid is None:
-        border = uniform_border(grey)
-        valid = ~border if border.any() else None
+    valid = judged_pixels(grey, valid)
     # Impulses are neither noise nor fine structure: they are found first, and the others pass them over.
     impulses = estimate_impulses(display, valid)
     intact = valid
@@ -180,15 +178,6 @@ def quantify(
     return ArtifactReport(noise, impulses, blur, jpeg, exposure, rate(numbers), verdict, evidence)
 
 
-def display_of(pixels: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
-    """Pixels in display space, 0 black and 1 white, in their own shape."""
-    black, white = value_range
-    # Up to 16 bit float32 holds every value; differences of longer ones are taken in double.
-    exact = np.dtype(np.float32 if pixels.dtype.itemsize <= 2 else np.float64)
-    span = exact.type(white - black)
-    return ((pixels.astype(exact) - exact.type(black)) / span).astype(np.float32)
-
-
 def _numbers(noise: Noise, impulses: Impulses, blur: Blur, jpeg: Jpeg, exposure: Exposure) -> dict[str, Measurement]:
     return {
         "noise_sigma": noise.sigma,
@@ -199,10 +188,5 @@ def _numbers(noise: Noise, impulses: Impulses, blur: Blur, jpeg: Jpeg, exposure:
         "blur_direction": blur.direction,
         "blockiness": jpeg.blockiness,
         "jpeg_quality": jpeg.quality,
-        "mean": exposure.mean,
-        **{f"p{percent}": number for percent, number in exposure.percentiles.items()},
-        "used_range": exposure.used_range,
-        "clipped_low": exposure.clipped_low,
-        "clipped_high": exposure.clipped_high,
-        "unevenness": exposure.unevenness,
+        **exposure.numbers,
     }

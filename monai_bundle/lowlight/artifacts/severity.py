@@ -135,7 +135,27 @@ def needs_nothing(numbers: Mapping[str, Measurement]) -> bool:
     used_range = numbers["used_range"].value
     if found is None or used_range is None or used_range < verdict.used_range:
         return False
-    return verdict.intercept + sum(weight * found[name] for name, weight in verdict.weights.items()) >= verdict.least
+    return _evidence(verdict, found) >= verdict.least
+
+
+def too_dark_to_be_undamaged(p99: float, mean: float) -> bool:
+    """Whether an image so dark cannot be judged undamaged by `needs_nothing`, whatever else is measured on it: even
+    lit evenly and without any noise, it would miss the evidence.
+
+    Args:
+        p99: 99th percentile of its pixels. mean: their mean. Both of range, or upper bounds of what they may be.
+    """
+    verdict = thresholds().verdict
+    best = {"p99": p99, "mean": mean, "unevenness": 0.0, "noise_sigma": 0.0}
+    found = features({name: Measurement(value, "of range") for name, value in best.items()})
+    # More light must speak for an image, and noise and uneven light against it, or these are not the best cases.
+    known = all(verdict.weights[name] >= 0 for name in ("log_p99", "log_mean"))
+    known &= all(verdict.weights[name] <= 0 for name in ("unevenness", "log_noise"))
+    return found is not None and known and _evidence(verdict, found) < verdict.least
+
+
+def _evidence(verdict: Verdict, found: Mapping[str, float]) -> float:
+    return verdict.intercept + sum(weight * found[name] for name, weight in verdict.weights.items())
 
 
 def state_of(undamaged: bool, severities: Mapping[str, str]) -> State:

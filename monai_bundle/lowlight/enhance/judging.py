@@ -63,6 +63,15 @@ class Subject:
         valid = None if self.valid is None else self.valid[frame]
         return quantify(self.image[frame], self.value_range, valid, self.tables)
 
+    def surely_too_dark(self, frame: int) -> bool:
+        """See `lowlight.artifacts.surely_too_dark`, of one frame (0 of an image without)."""
+        from lowlight.artifacts import surely_too_dark
+
+        image, valid = self.image, self.valid
+        if self.frames:
+            image, valid = image[frame], None if valid is None else valid[frame]
+        return surely_too_dark(image, self.value_range, valid)
+
     def changed_to(self, image: NDArray[Any]) -> Subject:
         """The same after enhancement: no longer what the JPEG file's tables describe."""
         return replace(self, image=image, tables=None)
@@ -74,9 +83,8 @@ def judge(subject: Subject, watch: Watch | None = None) -> Judgement:
     Three frames stand for a series: the middle one, and one a sixth of the way from either end, where a stack of slices
     already shows the body.
     """
-    count = len(subject.image) if subject.frames else 1
     found = []
-    frames = list(dict.fromkeys((count // 2, count // 6, count - 1 - count // 6)))
+    frames = _judged_frames(subject)
     for done, frame in enumerate(frames):
         if watch is not None:
             watch.tell("judging", done, len(frames))
@@ -90,7 +98,22 @@ def judge(subject: Subject, watch: Watch | None = None) -> Judgement:
 def judge_beforehand(
     subject: Subject, brightness: float | None, denoise: float | None, force: bool, watch: Watch | None = None
 ) -> Judgement | None:
-    """Judge what was given without a wish; None where the caller forces a change or names a strength."""
+    """Judge what was given without a wish.
+
+    None where the caller forces a change or names a strength, and where the exposure alone shows that the image is not
+    undamaged: all else about it can wait until it is asked for.
+    """
     if force or brightness is not None or denoise is not None:
         return None
+    frames = _judged_frames(subject)
+    for done, frame in enumerate(frames):
+        if watch is not None:
+            watch.tell("judging", done, len(frames))
+        if subject.surely_too_dark(frame):
+            return None
     return judge(subject, watch)
+
+
+def _judged_frames(subject: Subject) -> list[int]:
+    count = len(subject.image) if subject.frames else 1
+    return list(dict.fromkeys((count // 2, count // 6, count - 1 - count // 6)))

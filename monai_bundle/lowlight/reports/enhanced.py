@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.artifacts.quantifying import LUMA, display_of
+from lowlight.artifacts.exposure import display_of
+from lowlight.artifacts.quantifying import LUMA
 from lowlight.reports.charts import Histogram, histogram
 from lowlight.reports.findings import FACTORS, Finding, findings, reassurance
 from lowlight.reports.page import Drawn, ImagesPage, Term

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.artifacts.exposure import uniform_border
+from lowlight.artifacts.exposure import display_of, uniform_border
 from lowlight.artifacts.noise import noise_map
 from lowlight.artifacts.published import block_variance_map, laplacian_map
-from lowlight.artifacts.quantifying import LUMA, display_of
+from lowlight.artifacts.quantifying import LUMA
 from lowlight.artifacts.severity import State
 from lowlight.reports.charts import Histogram, histogram
 from lowlight.reports.findings import FACTORS, SEVERITIES, Finding, Report, findings, reassurance, state, verdict
