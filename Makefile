@@ -53,14 +53,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 
+# One table of all timings. OpenCV is what they are compared with, and nothing else needs it.
 bench: $(VENV)/.test $(VENV)-label/lowlight_done
-	$(BIN)/python benchmarks/degradation_time.py
-	$(BIN)/python benchmarks/enhance_time.py
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/worker_time.py
-	$(BIN)/python benchmarks/pacs_time.py
-	$(BIN)/python benchmarks/label_time.py
-	$(BIN)/python benchmarks/slicer_time.py
+	$(PIP_INSTALL) -e ".[bench]"
+	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-label out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info

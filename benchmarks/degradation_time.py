@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import torch
+from measuring import keep
 from skimage import data
 
 from lowlight.degradation import SEVERITIES, LowLight
@@ -36,6 +37,8 @@ def main() -> None:
                 transform(patch)
                 times.append(1e3 * (time.perf_counter() - start))
             median, slow = np.percentile(times, (50, 95))
+            target = f"{TARGETS[name]:g} ms"
+            keep("degradation, 256 x 256", f"{name}, {severity}", "ms", times, median / TARGETS[name], target)
             print(f"{name:8}{severity:10}{median:10.1f}{slow:9.1f}{TARGETS[name]:11.0f}")
 
 

@@ -1,60 +1,32 @@
-"""How long enhancing takes: whole processes, and the engine per megapixel once it is loaded.
+"""How long enhancing takes: whole processes, the engine once it is loaded, and how time grows with the image.
 
     python benchmarks/enhance_time.py [--runs N] [--threads N]
 
 Absolute seconds depend on the machine; the last column gives each row as a ratio to another row of the same run: whole
-processes to starting Python with what enhancing a file needs at least, the engines to torch at the same size. What is
-compared runs in turns, so that other work on the machine slows both.
+processes to starting Python with what enhancing a file needs at least, the engines to torch at the same size and, at
+1024 x 1024, to what OpenCV needs for a gamma and non-local means. What is compared runs in turns, so that other work on
+the machine slows both.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
-from skimage import data
-from skimage.transform import resize
+from measuring import dark_picture, in_turns, keep, show
 
 from lowlight import Enhancer
 from lowlight.artifacts import quantify
 from lowlight.enhance.enhancer import frames_to_display
 from lowlight.imaging import write_png
-
-
-def dark_picture(height: int, width: int, colour: bool) -> np.ndarray:
-    """A real photograph at the asked size with a fifth of its light, uint8."""
-    scene = data.retina() if colour else data.retina()[..., 1]
-    return np.rint(0.2 * 255 * resize(scene, (height, width)) ** 1.5).astype(np.uint8)
-
-
-def in_turns(actions: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
-    """Seconds of each of `runs` runs of every action, after one that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
-    for run in range(runs + 1):
-        for name, action in actions.items():
-            started = time.perf_counter()
-            action()
-            if run:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
-def show(title: str, measured: dict[str, list[float]], reference: str) -> None:
-    """Print a table, each row as a ratio to one of them."""
-    base = statistics.median(measured[reference])
-    print(f"\n{title:56} {'min s':>8} {'median s':>8} {'max s':>8} {'ratio':>7}")
-    for name, seconds in measured.items():
-        middle = statistics.median(seconds)
-        print(f"{name:56} {min(seconds):8.3f} {middle:8.3f} {max(seconds):8.3f} {middle / base:7.3f}")
 
 
 def whole_processes(runs: int) -> None:
@@ -95,6 +67,41 @@ def engines(runs: int) -> None:
     show("without the network", in_turns(blending, runs), "blend, 1024 x 1024 grey")
 
 
+def gamma_and_non_local_means(picture: np.ndarray) -> np.ndarray:
+    """What many do instead: a gamma that brings the mean to 0.4, and OpenCV's fastNlMeansDenoising(5, 7, 15)."""
+    gamma = np.log(0.4) / np.log(max(float(picture.mean()) / 255, 1e-3))
+    brighter = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    return cv2.fastNlMeansDenoising(cv2.LUT(picture, brighter), None, 5, 7, 15)
+
+
+def against_non_local_means(runs: int) -> None:
+    """The default engine and OpenCV, both with the same threads."""
+    picture, enhancer = dark_picture(1024, 1024, colour=False), Enhancer(device="cpu")
+    reference = "OpenCV, gamma and non-local means"
+    actions: dict[str, Callable[[], object]] = {
+        reference: lambda: gamma_and_non_local_means(picture),
+        "Enhancer": lambda: enhancer(picture),
+        "Enhancer, force": lambda: enhancer(picture, force=True),
+    }
+    show("1024 x 1024 grey against OpenCV", in_turns(actions, runs), reference)
+
+
+def growth(runs: int) -> None:
+    """How time grows with the number of pixels: the exponent of a power law through the least seconds of each size."""
+    enhancer = Enhancer(device="cpu")
+    sides = (512, 1024, 2048, 4096)
+    pictures = {f"{side} x {side} grey": dark_picture(side, side, colour=False) for side in sides}
+    actions: dict[str, Callable[[], object]] = {
+        name: lambda p=picture: enhancer(p, force=True) for name, picture in pictures.items()
+    }
+    seconds = in_turns(actions, runs)
+    show("growth, force", seconds, "1024 x 1024 grey")
+    logarithms = np.log([[side * side, min(seconds[name])] for side, name in zip(sides, pictures, strict=True)])
+    exponent = float(np.polyfit(*logarithms.T, 1)[0])
+    print(f"time grows as pixels to the power of {exponent:.3f}")
+    keep("growth, force", "exponent of time in pixels, 0.25 to 16 megapixels", "", [exponent])
+
+
 def main() -> None:
     """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,8 +111,11 @@ def main() -> None:
     # Both engines and all processes started from here follow it.
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(arguments.threads)
     whole_processes(arguments.runs)
+    against_non_local_means(arguments.runs)
     engines(arguments.runs)
+    growth(max(1, arguments.runs // 2))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 from dicom_files import changed  # noqa: E402
 from label_runs import Label, running  # noqa: E402
+from measuring import keep  # noqa: E402
 from PIL import Image  # noqa: E402
 from skimage import data  # noqa: E402
 
@@ -62,6 +63,9 @@ def compare(label: Label, server: psutil.Process, enhancer: Enhancer, name: str,
             for kind, (wall, cpu) in (("http", asked), ("engine", alone)):
                 walls[kind].append(wall)
                 cpus[kind].append(cpu)
+    for kind, what in (("engine", "Enhancer"), ("http", "server over HTTP")):
+        ratio = statistics.median(cpus[kind]) / statistics.median(cpus["engine"])
+        keep(f"MONAI Label, {name}", what, "CPU s", cpus[kind], ratio, "Enhancer")
     wall, cpu = ({kind: statistics.median(times) for kind, times in one.items()} for one in (walls, cpus))
     return (
         f"{name} {image.pixels.shape}: CPU {cpu['http']:.2f} s against {cpu['engine']:.2f} s, "

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from enhance_time import dark_picture
+from measuring import dark_picture, keep
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -51,6 +51,9 @@ def main() -> int:
                     missed |= over
                     told = ("" if done else "refused") + (" over" if over else "")
                     name = f"{width} x {height} {kind[:6]}"
+                    if done:
+                        allowed = ended.most / whole_number(bound, bound) if bound else None
+                        keep("most memory", name, "GB", [ended.most / 1e9], allowed, bound or "")
                     print(f"{name:>22} {bound or 'none':>12} {ended.most / 1e9:8.2f} {seconds:8.1f} {told}", flush=True)
     return int(missed)
 

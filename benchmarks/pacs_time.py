@@ -22,6 +22,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "services" / "pacs")]
 import numpy as np  # noqa: E402
 import orthanc  # noqa: E402
 import psutil  # noqa: E402
+from measuring import keep  # noqa: E402
 from pacs_runs import finished, push, radiograph, rules_file  # noqa: E402
 
 from lowlight import Enhancer  # noqa: E402
@@ -100,6 +101,12 @@ def main() -> None:
         print(f"bare engine (judging and enhancing): {count / engine.clock:.2f} images/s in the same run")
         print(f"CPU an image: engine {engine.cpu / count:.2f} s, all else {(cpu - engine.cpu) / count:.2f} s, ")
         print(f"  which is {(cpu - engine.cpu) / engine.cpu:.0%} of the engine's")
+        group, alone = f"PACS worker, {count} images of {SIDE} x {SIDE}", "the engine alone"
+        keep(group, alone, "CPU s", [engine.cpu / count], 1, alone)
+        keep(
+            group, "all else of an image", "CPU s", [(cpu - engine.cpu) / count], (cpu - engine.cpu) / engine.cpu, alone
+        )
+        keep(group, "an image, whole", "s", [clock / count], clock / engine.clock, alone)
         print(f"queue {_size(folder / 'state') / 1e6:.1f} MB")
         _print_cost("start, one look, and end", path)
         push(archive, [image(count + 1)])
@@ -121,6 +128,7 @@ def _print_cost(title: str, rules: Path) -> None:
         pid, status, used = os.wait4(child.pid, os.WNOHANG)
     assert os.waitstatus_to_exitcode(status) == 0
     clock, cpu = time.perf_counter() - started, used.ru_utime + used.ru_stime
+    keep("PACS worker, whole process", title, "CPU s", [cpu])
     print(f"{title}: {clock:.1f} s, CPU {cpu:.1f} s, memory {memory * 1024 / 1e6:.0f} MB at most")
 
 

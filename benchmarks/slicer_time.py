@@ -23,6 +23,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 import psutil
+from measuring import keep
 from PySide6 import QtCore, QtWidgets
 
 
@@ -71,6 +72,7 @@ def verdict(figures: list[Figure]) -> int:
         near = figure.value <= WIDE * figure.bound or (waited and figure.value > 0)
         widely = widely or not near
         says = "kept" if kept else "missed" if near else "missed by a wide margin"
+        keep("Slicer module", figure.name, figure.unit, [figure.value], figure.value / figure.bound, "its bound")
         print(f"{says}: {figure.name}: {figure.value:.3g} {figure.unit}, at most {figure.bound:g}".replace(" ,", ","))
         if waited and not kept:
             print(f"    of it {figure.worked:.3g} {figure.unit} work; the rest others had the processor")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from enhance_time import dark_picture, in_turns, show
+from measuring import dark_picture, in_turns, keep, show
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "services"))
 
@@ -100,6 +100,7 @@ def cancelling(runs: int) -> None:
             worker.send("cancel", job=number)
             if worker.answer(number)["type"] == "error":
                 waits.append(time.perf_counter() - started)
+    keep("cancel, 2048 x 2048 grey", "worker, from cancel to answer", "s", waits)
     print(f"\ncancelled after {statistics.median(waits):.3f} s (median of {len(waits)}), {max(waits):.3f} s (longest)")
 
 
