@@ -103,9 +103,8 @@ def main() -> None:
         print(f"  which is {(cpu - engine.cpu) / engine.cpu:.0%} of the engine's")
         group, alone = f"PACS worker, {count} images of {SIDE} x {SIDE}", "the engine alone"
         keep(group, alone, "CPU s", [engine.cpu / count], 1, alone)
-        keep(
-            group, "all else of an image", "CPU s", [(cpu - engine.cpu) / count], (cpu - engine.cpu) / engine.cpu, alone
-        )
+        beside = cpu - engine.cpu
+        keep(group, "all else of an image", "CPU s", [beside / count], beside / engine.cpu, alone)
         keep(group, "an image, whole", "s", [clock / count], clock / engine.clock, alone)
         print(f"queue {_size(folder / 'state') / 1e6:.1f} MB")
         _print_cost("start, one look, and end", path)
