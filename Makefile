@@ -57,6 +57,7 @@ bench: $(VENV)/.test $(VENV)-label/lowlight_done
 	$(BIN)/python benchmarks/degradation_time.py
 	$(BIN)/python benchmarks/enhance_time.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/flicker.py
 	$(BIN)/python benchmarks/worker_time.py
 	$(BIN)/python benchmarks/pacs_time.py
 	$(BIN)/python benchmarks/label_time.py
@@ -77,7 +78,7 @@ $(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.bundle
-	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,test]"
+	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,video,test]"
 	@touch $@
 
 # MONAI Label's server lives in an environment of its own, over this one: 110 MB more.

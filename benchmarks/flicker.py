@@ -33,8 +33,10 @@ def clean_film(image: Image.Image, count: int, size: tuple[int, int] = SIZE) -> 
     """A slow pan and zoom over an image: uint8 (H, W) or (H, W, 3), one a frame, about 4 s for a way and back."""
     width, height = size
     scale = max(width / image.width, height / image.height) / 0.7
-    ready = image if scale <= 1 else image.resize(
-        (math.ceil(image.width * scale), math.ceil(image.height * scale)), Image.Resampling.BICUBIC
+    ready = (
+        image
+        if scale <= 1
+        else image.resize((math.ceil(image.width * scale), math.ceil(image.height * scale)), Image.Resampling.BICUBIC)
     )
     widest = min(ready.width / width, ready.height / height)
     for number in range(count):
@@ -113,7 +115,9 @@ def main() -> int:
     options = parser.parse_args()
     images = options.images or [Path(str(files("skimage") / "data" / name)) for name in SAMPLES]
     enhancer, missed = Enhancer(device="cpu"), False
-    print(f"{'image':>28} {'severity':>8} {'clean':>7} {'dark':>7} {'each frame alone':>17} {'stream':>7} {'allowed':>8}")
+    print(
+        f"{'image':>28} {'severity':>8} {'clean':>7} {'dark':>7} {'each frame alone':>17} {'stream':>7} {'allowed':>8}"
+    )
     for path in images:
         for severity in options.severity or ["medium", "heavy"]:
             with Image.open(path) as image:

@@ -39,6 +39,11 @@ class _Scene:
     size: tuple[int, ...]
     left: float
 
+    def is_back(self, picture: NDArray[np.float32], size: tuple[int, ...], seconds: float) -> bool:
+        """Whether a frame goes on with it."""
+        soon = size == self.size and seconds - self.left <= BACK_WITHIN
+        return soon and relative_change(self.picture, picture) <= LEAST_CHANGE
+
 
 class SceneDetector:
     """Numbers the scenes of a film, by each frame and those before it.
@@ -78,10 +83,9 @@ class SceneDetector:
             self._course += share * (change - self._course)
             return
         before, self._left = self._left, _Scene(self._scene, self._picture, self._size, self._seconds)
-        if before is not None and size == before.size and seconds - before.left <= BACK_WITHIN:
-            if relative_change(before.picture, picture) <= LEAST_CHANGE:
-                self._scene = before.number
-                return
+        if before is not None and before.is_back(picture, size, seconds):
+            self._scene = before.number
+            return
         self._scenes += 1
         self._scene = self._scenes
         self._course = 0.0

@@ -12,6 +12,7 @@ scene begins anew.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,18 +56,25 @@ class Survey:
     """What was found in a stream before it is enhanced.
 
     Attributes:
-        frames: how many there are.
+        frames: how many there are. shots: where one scene gives way to another: number of the frame, of the scene.
+        shown: a frame of the first scene, to show what it is about.
         scenes: by number, of each scene what was found in it: that of its first damaged frame, else of one of the
             others. None: it was not judged.
     """
 
     frames: int = 0
+    shots: list[tuple[int, int]] = field(default_factory=list)
     scenes: dict[int, Judgement | None] = field(default_factory=dict)
+    shown: Frame | None = None
 
     @property
     def undamaged(self) -> bool:
         """Whether every scene was judged, and none needs anything."""
         return all(self.leaves(scene) for scene in self.scenes)
+
+    def scene_of(self, frame: int) -> int:
+        """The number of the scene that the frame of this number belongs to."""
+        return self.shots[bisect_right(self.shots, frame, key=lambda shot: shot[0]) - 1][1]
 
     def leaves(self, scene: int) -> bool:
         """Whether the scene of this number was judged undamaged."""
@@ -91,13 +99,13 @@ def survey(frames: Iterable[Frame | NDArray[Any]], rate: float = 25.0, judging: 
         value_range = _checked(frame)
         number = detector.feed(frame.pixels, value_range, frame.seconds)
         if number != scene:
-            _judge(found, scene, spread)
+            _judge(found, scene, spread, judging)
             scene, spread = number, _Spread()
             found.scenes.setdefault(number, None)
-        if judging:
-            spread.feed(found.frames, frame._replace(value_range=value_range))
+            found.shots.append((found.frames, number))
+        spread.feed(found.frames, frame._replace(value_range=value_range))
         found.frames += 1
-    _judge(found, scene, spread)
+    _judge(found, scene, spread, judging)
     return found
 
 
@@ -136,11 +144,11 @@ def stream(
             yield together.frame(number).told_of(scene=scene)
         waiting.clear()
 
-    for frame in _timed(frames, rate):
+    for number, frame in enumerate(_timed(frames, rate)):
         watch.check()
         value_range = _checked(frame)
         frame = frame._replace(value_range=value_range)
-        scene = detector.feed(frame.pixels, value_range, frame.seconds)
+        scene = detector.feed(frame.pixels, value_range, frame.seconds) if found is None else found.scene_of(number)
         if found is not None and found.leaves(scene):
             yield from flush()
             yield enhancer.left_alone(frame.pixels, value_range, found.scenes[scene]).told_of(scene=scene)
@@ -199,8 +207,12 @@ class _Spread:
         self._seen += 1
 
 
-def _judge(found: Survey, scene: int, spread: _Spread) -> None:
+def _judge(found: Survey, scene: int, spread: _Spread, judging: bool) -> None:
     """Judge a scene by the frames that were kept of it, unless it is known to be damaged."""
+    if spread.kept and found.shown is None:
+        found.shown = spread.kept[len(spread.kept) // 2][1]
+    if not judging:
+        return
     before = found.scenes.get(scene)
     for number, frame in spread.kept:
         if before is not None and not before.undamaged:

@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import warnings
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np

@@ -11,7 +11,6 @@ from lowlight.imaging.collecting import Found
 from lowlight.imaging.filetype import SUFFIXES, identify, is_clip, split_suffix
 from lowlight.imaging.image import Kind, MedicalImage
 
-
 CLIP_RESULTS = (".mp4", ".mkv", ".avi")
 """Suffixes that the result of a film can have; it keeps its own where it can, and gets the first one otherwise."""
 

@@ -64,7 +64,7 @@ class Read:
 
     Attributes:
         frames: how many there are. coloured: whether any of them has colour.
-        regular: whether they come at equal steps.
+        regular: whether they come at equal steps, some of which may be left out: AVI holds no others.
         damaged: how many frames or parts of the file were lost, or patched up by the decoder. first_damage: seconds
             from the beginning. missing: seconds at the end that the file announces and does not hold.
     """
@@ -257,9 +257,7 @@ class Clip:
             self._child = _started()
         child, taken = self._child, queue.Queue[Any](_WAITING_FRAMES)
         self._taken = taken
-        self._say(
-            task, path=str(self.path), container=self.container, limits=asdict(self.limits), **content
-        )
+        self._say(task, path=str(self.path), container=self.container, limits=asdict(self.limits), **content)
         last = {"describe": "described", "read": "end", "write": "written", "copy": "written"}[task]
         most = self.limits.pixels * _BYTES_A_PIXEL
         self._listener = threading.Thread(target=_take, args=(child.stdout, taken, most, last), daemon=True)
@@ -275,7 +273,7 @@ class Clip:
                     ) from None
                 if told is None:
                     raise self._crashed()
-                self._check(told)
+                self._check(task, told)
                 yield told, pixels
                 if told["kind"] == last:
                     return
@@ -293,7 +291,7 @@ class Clip:
         except BrokenPipeError:
             raise self._crashed() from None
 
-    def _check(self, told: dict[str, Any]) -> None:
+    def _check(self, task: str, told: dict[str, Any]) -> None:
         """Raises what the process tells of."""
         kind = told["kind"]
         if kind == "refused":
@@ -302,7 +300,10 @@ class Clip:
             fault = f"needs more than {self.limits.memory / 1e6:g} MB to be decoded"
             raise LimitError(self.path, fault, way_out("memory"))
         if kind == "failed":
-            raise OSError(told["errno"] or 0, told["said"])
+            if task in ("write", "copy") and told["errno"]:
+                raise OSError(told["errno"], told["said"])
+            fault = "cannot be written again" if task in ("write", "copy") else "cannot be read"
+            raise InputError(self.path, f"{fault} ({told['said']})", "export it again from where it came")
 
     def _crashed(self) -> LimitError:
         code = None

@@ -28,7 +28,7 @@ AGAIN = "export it again from where it came"
 DEFAULT_RATE = Fraction(25)
 
 _THREADS = 2
-_JITTER = 0.002
+JITTER = 0.002
 """Seconds by which steps between frames differ that are meant to be equal: Matroska counts milliseconds."""
 
 _MISSING = 0.5
@@ -60,6 +60,7 @@ class Course:
         damaged: how many frames or parts of the file were lost, or patched up by the decoder; first_damage: when, in
             seconds. missing: seconds at the end that the file announces and does not hold.
         first, last: ticks of the ends. least_step, largest_step: ticks between frames.
+        off_grid: seconds by which a frame misses the multiples of the step that the file tells, at most.
     """
 
     frames: int = 0
@@ -71,6 +72,7 @@ class Course:
     last: int = 0
     least_step: int = field(default=2**62)
     largest_step: int = 0
+    off_grid: float = 0.0
 
     def met(self, ticks: int) -> None:
         """One more frame."""
@@ -88,17 +90,19 @@ class Course:
         if self.first_damage is None:
             self.first_damage = seconds
 
-    def regular(self, time_base: Fraction) -> bool:
+    def even(self, time_base: Fraction) -> bool:
         """Whether frames come at equal steps."""
-        return self.frames < 3 or self.largest_step - self.least_step <= max(1, _JITTER / time_base)
+        return self.frames < 3 or (self.largest_step - self.least_step) * time_base <= JITTER
+
+    def regular(self, time_base: Fraction) -> bool:
+        """Whether frames come at equal steps, some of which may be left out."""
+        return self.even(time_base) or self.off_grid <= JITTER
 
     def rate(self, time_base: Fraction, told: Fraction | None) -> Fraction:
         """Frames a second: what the file says, unless what was seen is another."""
-        if self.frames < 2 or self.last == self.first:
+        if self.frames < 2 or (told and self.off_grid <= JITTER):
             return told or DEFAULT_RATE
         seen = (self.frames - 1) / ((self.last - self.first) * time_base)
-        if told and abs(float(told / seen) - 1) < 0.002:
-            return told
         return seen.limit_denominator(1001)
 
 
@@ -125,7 +129,9 @@ class ClipSource:
         self.audio: list[AudioStream] = list(self.opened.streams.audio)
         context = self.video.codec_context
         if context.width * context.height > limits.pixels:
-            fault = f"has frames of {context.width} x {context.height} pixels, more than {limits.pixels / 1e6:g} million"
+            fault = (
+                f"has frames of {context.width} x {context.height} pixels, more than {limits.pixels / 1e6:g} million"
+            )
             raise InputError(path, fault, way_out("pixels"))
         context.options = {**context.options, "max_pixels": str(limits.pixels)}
         context.thread_count, context.thread_type = _THREADS, "AUTO"
@@ -139,9 +145,7 @@ class ClipSource:
         self._file.close()
 
     def _video(self) -> VideoStream:
-        shown = [
-            stream for stream in self.opened.streams.video if not stream.disposition & Disposition.attached_pic
-        ]
+        shown = [stream for stream in self.opened.streams.video if not stream.disposition & Disposition.attached_pic]
         if not shown:
             holds = "only sound" if self.opened.streams.audio else "nothing that can be shown"
             raise InputError(self.path, f"holds no video, {holds}", "choose another file")
@@ -167,9 +171,7 @@ class ClipSource:
         """Whether rows are stored as columns."""
         return self._turn[0]
 
-    def frames(
-        self, coloured: bool | None = None, aside: Callable[[Packet], None] | None = None
-    ) -> Iterator[Decoded]:
+    def frames(self, coloured: bool | None = None, aside: Callable[[Packet], None] | None = None) -> Iterator[Decoded]:
         """All frames from the beginning of the file, in the order in which they are shown; once.
 
         Args:
@@ -226,6 +228,7 @@ class ClipSource:
             raise self._fault(fault, "split it there")
         ticks = self._ticks(frame)
         self.course.met(ticks)
+        self.course.off_grid = max(self.course.off_grid, self._off_grid())
         if frame.is_corrupt:
             self.course.hurt(self._now)
         coding = Coding.of(frame)
@@ -243,6 +246,11 @@ class ClipSource:
             return 0
         step = 1 if said is not None else round(1 / ((self.told_rate or DEFAULT_RATE) * self.time_base))
         return course.last + max(1, step)
+
+    def _off_grid(self) -> float:
+        rate = self.told_rate or DEFAULT_RATE
+        steps = (self.course.last - self.course.first) * self.time_base * rate
+        return float(abs(steps - round(steps)) / rate)
 
     @property
     def _now(self) -> float:
@@ -273,7 +281,8 @@ class ClipSource:
 def _turn_of(frame: VideoFrame) -> tuple[bool, bool, bool]:
     """What brings the frame the right way up: rows to columns, then rows mirrored, then columns (ISO/IEC 14496-12,
     6.2.2: the upper left of the display matrix). Angles between quarter turns are left alone."""
-    for data in frame.side_data:
+    side_data: Any = frame.side_data
+    for data in side_data:
         if data.type == Type.DISPLAYMATRIX:
             a, b, _, c, d = struct.unpack("=9i", bytes(data))[:5]
             if b == c == 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,9 @@ def form_for(wanted: Wanted, first: Decoded, coloured: bool) -> Form:
 def _sampling(first: Decoded, coloured: bool, any_size: bool) -> str:
     across, down = 2, 2
     if coloured and first.coding.form == "yuv":
-        across, down = (64 // length(64) for length in (first.frame.format.chroma_width, first.frame.format.chroma_height))
+        across, down = (
+            64 // length(64) for length in (first.frame.format.chroma_width, first.frame.format.chroma_height)
+        )
     name = {(1, 1): "444", (2, 1): "422"}.get((across, down), "420")
     height, width = first.pixels.shape[:2]
     if not any_size and ((width % 2 and name != "444") or (height % 2 and name == "420")):
@@ -100,9 +101,10 @@ class ClipTarget:
         self.opened = _opened(path, wanted, source)
         self.form = form_for(wanted, first, course.coloured)
         rate = course.rate(source.time_base, source.told_rate)
-        self._counted = wanted.container == "avi"
-        self._time_base = 1 / rate if self._counted else source.time_base
-        self._frames = 0
+        # AVI has no times, but a number for each frame.
+        self._time_base = 1 / rate if wanted.container == "avi" else source.time_base
+        self._origin = course.first if wanted.container == "avi" else 0
+        self._last = -(2**62)
         height, width = first.pixels.shape[:2]
         self._stream: Any = self.opened.add_stream(self.form.codec, rate=rate, options=dict(self.form.options))
         context = self._stream.codec_context
@@ -137,10 +139,10 @@ class ClipTarget:
             shown = decoded.pixels if pixels is None else pixels
             made = frame_of(shown, self.source_coding, self.form.coding, self.form.pixel_format)
         made.pict_type = 0
-        made.pts = self._frames if self._counted else decoded.ticks
+        when = round((decoded.ticks - self._origin) * self.source.time_base / self._time_base)
+        made.pts = self._last = max(when, self._last + 1)
         made.time_base = self._time_base
         made.color_range = 2 if self.form.coding.full else 1
-        self._frames += 1
         self.opened.mux(self._stream.encode(made))
 
     def _same_samples(self, decoded: Decoded) -> bool:
@@ -187,8 +189,8 @@ def _sound(opened: Any, source: ClipSource) -> tuple[dict[int, Any], tuple[str, 
     """Streams for the sound that this container can hold, by the index of the source's, and the names of the rest."""
     copied, left_out = {}, []
     for stream in source.audio:
-        name = stream.codec_context.name
-        if stream.codec_context.codec.canonical_name in opened.supported_codecs:
+        name = stream.codec_context.codec.canonical_name
+        if name in opened.supported_codecs:
             copied[stream.index] = opened.add_stream_from_template(stream)
         else:
             left_out.append(name)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_LINE = 1 << 20
-DTYPES = {"u1": np.dtype(np.uint8), "u2": np.dtype(np.uint16)}
+DTYPES: dict[str, np.dtype[Any]] = {"u1": np.dtype(np.uint8), "u2": np.dtype(np.uint16)}
 
 
 def send(stream: IO[bytes], kind: str, pixels: NDArray[Any] | None = None, **content: Any) -> None:

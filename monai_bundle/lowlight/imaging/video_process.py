@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from lowlight.errors import InputError, LowLightError
+from lowlight.errors import InputError
 from lowlight.imaging.limits import Limits
 from lowlight.imaging.process_limits import limit_crashes, limit_memory
 from lowlight.imaging.video_decoding import AGAIN, ClipSource, Course, Decoded
@@ -49,8 +49,7 @@ def main() -> None:
             return
         except MemoryError:
             send(answers, "memory")
-        except LowLightError as error:
-            assert isinstance(error, InputError)
+        except InputError as error:
             send(answers, "refused", fault=error.fault, remedy=error.remedy)
         except OSError as error:
             # FFmpeg's errors are among them; of its own kind, they have numbers that no system knows.
@@ -74,7 +73,7 @@ def _describe(source: ClipSource, answers: IO[bytes], content: dict[str, Any]) -
         rate=None if rate is None else float(rate),
         codec=source.video.codec_context.name,
         turned=source.turned,
-        sound=[stream.codec_context.name for stream in source.audio],
+        sound=[stream.codec_context.codec.canonical_name for stream in source.audio],
         others=len(source.opened.streams) - 1 - len(source.audio),
     )
 
