@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lowlight import Enhancer
-from lowlight.degradation import LowLight, Observation
+from lowlight.degradation import LowLight, Observation, RowNoise, SaltAndPepper, SensorNoise
 from lowlight.degradation.base import draw_seed
 
 SIZE = (640, 480)
 RATE = 25.0
+NOISE = (SensorNoise, RowNoise, SaltAndPepper)
+"""What is new in every frame; light, blur and coding stay."""
+
 SAMPLES = ("retina.jpg", "astronaut.png")
 
 
@@ -58,7 +61,7 @@ def darkened(
     drawn = LowLight(severity=severity, modality=modality).draw(random)
     for frame in film:
         steps = [
-            dataclasses.replace(step, seed=draw_seed(random)) if hasattr(step, "seed") else step  # type: ignore[type-var]
+            dataclasses.replace(step, seed=draw_seed(random)) if isinstance(step, NOISE) else step
             for step in drawn.steps
         ]
         channels = frame[None] if frame.ndim == 2 else np.moveaxis(frame, -1, 0)

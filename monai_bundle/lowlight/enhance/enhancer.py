@@ -158,10 +158,7 @@ class Enhancer:
             facts={
                 "modality": modality,
                 "expected_error": None if undamaged or subject.blank else expected_error(predictions),
-                "model": self.model.name,
-                "weights_sha256": self.model.weights_sha256,
-                "engine": self.engine.name,
-                "device": self.engine.device,
+                **self._known(),
                 "seconds": round(time.perf_counter() - started, 3),
             },
         )
@@ -223,11 +220,43 @@ class Enhancer:
             >>> [result.facts["scene"] for result in Enhancer(device="cpu").stream(film)]
             [0, 0, 0]
         """
-        self.strength(modality, brightness, denoise)
+        strength = self.strength(modality, brightness, denoise)
         if batch < 1 or rate <= 0:
             raise ValueError(f"batch and rate must be positive, got {batch} and {rate}")
-        wishes = {"brightness": brightness, "denoise": denoise, "modality": modality}
-        return stream(self, frames, rate, survey, batch, watch or Watch(), **wishes)
+        return stream(self, frames, rate, strength, modality, survey, batch, watch or Watch())
+
+    def result_of(
+        self,
+        image: NDArray[Any],
+        value_range: tuple[float, float],
+        strength: dict[str, float],
+        prediction: FramePrediction,
+        facts: Mapping[str, Any],
+    ) -> Result:
+        """The result for an image (H, W) or (H, W, 3) from what the network said of it.
+
+        Args:
+            image, value_range: as for a call, the range resolved. strength: of `strength`.
+            facts: what belongs into the report besides what is known here.
+        """
+        return Result(
+            source=image,
+            value_range=value_range,
+            brightness=strength["brightness"],
+            denoise=strength["denoise"],
+            frames=False,
+            predictions=[prediction],
+            derivation=self.model.derivation(**strength),
+            facts={**self._known(), "expected_error": expected_error([prediction]), **facts},
+        )
+
+    def _known(self) -> dict[str, Any]:
+        return {
+            "model": self.model.name,
+            "weights_sha256": self.model.weights_sha256,
+            "engine": self.engine.name,
+            "device": self.engine.device,
+        }
 
     def left_alone(
         self, image: NDArray[Any], value_range: tuple[float, float], judged: Judgement | None = None
@@ -243,7 +272,7 @@ class Enhancer:
             judged=judged,
             undamaged=True,
             derivation=self.model.unchanged(undamaged=True),
-            facts={"model": self.model.name, "weights_sha256": self.model.weights_sha256},
+            facts={"modality": None, "expected_error": None, **self._known(), "seconds": 0.0},
         )
 
     def _check_tone(self, tone: NDArray[np.float32], size: tuple[int, ...], count: int) -> None:

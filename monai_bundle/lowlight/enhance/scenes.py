@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-GRID = (18, 24)
+GRID = (9, 12)
 """Cells of the small picture of a frame that is compared, down and across: many pixels each, so that noise averages
 out, and few enough that a moving camera changes them little from frame to frame."""
 
-PIXELS_A_CELL = 24
+PIXELS_A_CELL = 60
 """Along a side: more of a large frame are not looked at."""
 
 LEAST_CHANGE = 0.14
 """Relative change of the small picture below which no cut is seen: two frames of one scene can differ by as much."""
+
+FIRST_COURSE = 0.06
+"""Of a film's first moments, of which nothing is known."""
 
 MORE_THAN_BEFORE = 3.5
 """How many times the change of the last moments a cut must exceed: whoever moves the camera fast makes no cuts."""
@@ -59,7 +62,8 @@ class SceneDetector:
         self._picture: NDArray[np.float32] | None = None
         self._size: tuple[int, ...] = ()
         self._seconds = 0.0
-        self._course = 0.0
+        # Until it is known, it may be that of a very noisy film.
+        self._course = FIRST_COURSE
         self._left: _Scene | None = None
 
     def feed(self, frame: NDArray[Any], value_range: tuple[float, float], seconds: float) -> int:
@@ -88,7 +92,6 @@ class SceneDetector:
             return
         self._scenes += 1
         self._scene = self._scenes
-        self._course = 0.0
 
 
 def small_picture(frame: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:

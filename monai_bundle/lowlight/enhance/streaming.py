@@ -1,17 +1,8 @@
-"""Frames that come one after the other: each enhanced as it comes, with a tone that does not flicker.
-
-Every frame's own tone is an estimate, and noise and what moves in the picture make it waver. So within a scene the
-tones are averaged over time, with weights that fall off exponentially into the past: tone_t = sum_i w_i own_i / sum_i
-w_i, w_i = exp(-(t - t_i) / SETTLING). That needs no frame of the future, one array of memory and no frame rate; it
-never overshoots; it begins as the plain mean of the first frames (the bias correction of Kingma and Ba, ICLR 2015),
-where a recursive filter would follow the noise of the very first one; and since log-gain and log-gamma are bounded at
-each pixel and in slope, and so is every weighted mean of them, what comes out is again a tone within all bounds. A new
-scene begins anew.
-"""
+"""Frames that come one after the other: each enhanced as it comes, with a tone that does not flicker."""
 
 from __future__ import annotations
 
-import math
+import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,14 +15,11 @@ from lowlight.enhance.judging import Judgement, Subject
 from lowlight.enhance.pixels import check_image, resolve_range, to_channels
 from lowlight.enhance.result import Result
 from lowlight.enhance.scenes import SceneDetector
+from lowlight.enhance.steadying import BrightnessSteadier, ToneSmoother
 from lowlight.enhance.watching import Watch
 
 if TYPE_CHECKING:
     from lowlight.enhance.enhancer import Enhancer
-
-SETTLING = 0.4
-"""Seconds after which a past tone counts 1/e: a change of the light is followed by 92 % within a second, and at 25
-frames a second the change from frame to frame is a fifteenth of what it was."""
 
 KEPT = 6
 """The most frames of a scene that are kept to be judged, evenly spread; at least half as many stay of a long one."""
@@ -113,35 +101,18 @@ def stream(
     enhancer: Enhancer,
     frames: Iterable[Frame | NDArray[Any]],
     rate: float,
+    strength: dict[str, float],
+    modality: str | None,
     found: Survey | None,
     batch: int,
     watch: Watch,
-    **wishes: Any,
 ) -> Iterator[Result]:
-    """See `Enhancer.stream`; `found`: by `survey`, of the same frames; `wishes`: brightness, denoise, modality."""
-    detector, smoother = SceneDetector(), ToneSmoother()
+    """See `Enhancer.stream`; `found`: by `survey`, of the same frames."""
+    detector, line = SceneDetector(), _Line(enhancer, strength, modality, watch)
     waiting: list[tuple[Frame, int]] = []
 
     def flush() -> Iterator[Result]:
-        if not waiting:
-            return
-        stack, value_range = np.stack([frame.pixels for frame, _ in waiting]), waiting[0][0].value_range
-        assert value_range is not None
-        own = enhancer.engine.decide_tones(np.stack([to_channels(frame, value_range) for frame in stack]))
-        tones = [
-            smoother.feed(tone[None], scene, frame.seconds) for tone, (frame, scene) in zip(own, waiting, strict=True)
-        ]
-        together = enhancer(
-            stack,
-            value_range=value_range,
-            frames=True,
-            force=True,
-            tone=np.concatenate(tones),
-            watch=Watch(lambda *_: watch.check()),
-            **wishes,
-        )
-        for number, (_, scene) in enumerate(waiting):
-            yield together.frame(number).told_of(scene=scene)
+        yield from line.enhanced(waiting)
         waiting.clear()
 
     for number, frame in enumerate(_timed(frames, rate)):
@@ -161,34 +132,38 @@ def stream(
     yield from flush()
 
 
-class ToneSmoother:
-    """Averages the tones of a scene over time, as the top of this module says.
+class _Line:
+    """What frames go through, several at once if they are alike."""
 
-    Args:
-        settling: seconds after which a past tone counts 1/e.
-    """
+    def __init__(self, enhancer: Enhancer, strength: dict[str, float], modality: str | None, watch: Watch) -> None:
+        self.enhancer, self.strength, self.modality = enhancer, strength, modality
+        self.smoother, self.steadier = ToneSmoother(), BrightnessSteadier()
+        # What is told of the parts of one frame is nobody's progress, but it may end the run.
+        self.watch = Watch(lambda *_: watch.check())
 
-    def __init__(self, settling: float = SETTLING) -> None:
-        self.settling = settling
-        # Of two scenes: a flash between goes by, and the scene before it goes on.
-        self._scenes: dict[int, _Mean] = {}
+    def enhanced(self, waiting: list[tuple[Frame, int]]) -> Iterator[Result]:
+        """The results for frames of one form, each with the number of its scene."""
+        if not waiting:
+            return
+        started = time.perf_counter()
+        engine = self.enhancer.engine
+        displays = np.stack([to_channels(frame.pixels, _range_of(frame)) for frame, _ in waiting])
+        engine.check_size((1, *displays.shape[1:]))
+        tones = [
+            self.smoother.feed(own[None], scene, frame.seconds)
+            for own, (frame, scene) in zip(engine.decide_tones(displays), waiting, strict=True)
+        ]
+        predictions = engine.predict(displays, self.watch, np.concatenate(tones))
+        seconds = (time.perf_counter() - started) / len(waiting)
+        for (frame, scene), display, prediction in zip(waiting, displays, predictions, strict=True):
+            steady = self.steadier.feed(display, prediction, self.strength["denoise"], scene, frame.seconds)
+            facts = {"modality": self.modality, "scene": scene, "seconds": round(seconds, 3)}
+            yield self.enhancer.result_of(frame.pixels, _range_of(frame), self.strength, steady, facts)
 
-    def feed(self, tone: NDArray[np.float32], scene: int, seconds: float) -> NDArray[np.float32]:
-        """The tone for a frame of this scene, from what `Engine.decide_tones` gives it: of the same shape."""
-        mean = self._scenes.pop(scene, None)
-        if mean is None or mean.tone.shape != tone.shape:
-            mean = _Mean(tone, 1.0, seconds)
-        else:
-            weight = 1 + mean.weight * math.exp(-max(seconds - mean.seconds, 0) / self.settling)
-            mean = _Mean(mean.tone + (tone - mean.tone) * np.float32(1 / weight), weight, seconds)
-        self._scenes = dict([*self._scenes.items(), (scene, mean)][-2:])
-        return mean.tone
 
-
-class _Mean(NamedTuple):
-    tone: NDArray[np.float32]
-    weight: float
-    seconds: float
+def _range_of(frame: Frame) -> tuple[float, float]:
+    assert frame.value_range is not None
+    return frame.value_range
 
 
 class _Spread:
@@ -217,8 +192,7 @@ def _judge(found: Survey, scene: int, spread: _Spread, judging: bool) -> None:
     for number, frame in spread.kept:
         if before is not None and not before.undamaged:
             return
-        assert frame.value_range is not None
-        artifacts = Subject(frame.pixels, frame.value_range, frames=False).examine(0)
+        artifacts = Subject(frame.pixels, _range_of(frame), frames=False).examine(0)
         before = found.scenes[scene] = Judgement(artifacts.undamaged, number, artifacts)
 
 
