@@ -82,9 +82,11 @@ class SceneDetector:
     def _follow(self, picture: NDArray[np.float32], size: tuple[int, ...], seconds: float) -> None:
         assert self._picture is not None
         change = relative_change(self._picture, picture) if size == self._size else math.inf
-        if change <= max(LEAST_CHANGE, MORE_THAN_BEFORE * self._course):
-            share = 1 - math.exp(-max(seconds - self._seconds, 0) / MEMORY)
-            self._course += share * (change - self._course)
+        least = max(LEAST_CHANGE, MORE_THAN_BEFORE * self._course)
+        # A cut counts as well, so that changes that go on are soon no cuts any more.
+        share = 1 - math.exp(-max(seconds - self._seconds, 0) / MEMORY)
+        self._course += share * (min(change, 1) - self._course)
+        if change <= least:
             return
         before, self._left = self._left, _Scene(self._scene, self._picture, self._size, self._seconds)
         if before is not None and before.is_back(picture, size, seconds):

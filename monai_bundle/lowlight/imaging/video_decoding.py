@@ -147,8 +147,9 @@ class ClipSource:
     def _video(self) -> VideoStream:
         shown = [stream for stream in self.opened.streams.video if not stream.disposition & Disposition.attached_pic]
         if not shown:
-            holds = "only sound" if self.opened.streams.audio else "nothing that can be shown"
-            raise InputError(self.path, f"holds no video, {holds}", "choose another file")
+            if self.opened.streams.audio:
+                raise self._fault("holds no video, only sound", "choose another file")
+            raise self._fault("holds no video; it may be damaged")
         return shown[0]
 
     @property
