@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
 
-RATE = 25
+RATE, SOUND_RATE = 25, 48000
 
 
 def retina(width: int = 96, height: int = 64) -> NDArray[np.uint8]:
@@ -53,7 +53,7 @@ def write_film(
     with av.open(str(path), "w", options=container or {}) as out:
         out.metadata.update(metadata or {})
         stream: Any = out.add_stream(codec, rate=RATE, options=options or ({"crf": "8"} if codec == "libx264" else {}))
-        heard: Any = out.add_stream(sound, rate=44100) if sound else None
+        heard: Any = out.add_stream(sound, rate=SOUND_RATE) if sound else None
         for number, pixels in enumerate(frames):
             if number == 0:
                 stream.height, stream.width = pixels.shape[:2]
@@ -77,18 +77,18 @@ def write_film(
                 frame.pts, frame.time_base = ticks[number], Fraction(1, 1000)
             out.mux(stream.encode(frame))
             if heard is not None:
-                out.mux(heard.encode(_tone(number)))
+                out.mux(heard.encode(tone(number)))
         out.mux(stream.encode(None))
         if heard is not None:
             out.mux(heard.encode(None))
     return path
 
 
-def _tone(number: int) -> av.AudioFrame:
-    length = 44100 // RATE
+def tone(number: int) -> av.AudioFrame:
+    length = SOUND_RATE // RATE
     wave = np.sin(np.arange(length) / 20 + number) * 8000
     frame = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
-    frame.sample_rate = 44100
+    frame.sample_rate = SOUND_RATE
     frame.pts = number * length
     return frame
 

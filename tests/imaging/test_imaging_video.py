@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import av
-import film_files
 import numpy as np
 import pytest
-from film_files import packets, panned, planes, retina, times, turned, write_film
+from film_files import packets, panned, planes, retina, times, tone, turned, write_film
 from numpy.typing import NDArray
 
 from lowlight.errors import InputError, LimitError
@@ -141,7 +140,7 @@ def test_sound_is_passed_on_as_it_is_where_the_container_can_hold_it(tmp_path: P
     rewritten(source, tmp_path / "b.mkv")
     assert packets(tmp_path / "b.mkv", "audio") == packets(source, "audio") != []
     (tmp_path / "d.avi").touch()
-    with Clip.open(write_film(tmp_path / "c.mkv", panned(12), sound="opus")) as clip:
+    with Clip.open(write_film(tmp_path / "c.mkv", panned(12), sound="libopus")) as clip:
         written = clip.write(tmp_path / "d.avi", "avi", lambda frames: (None for _ in frames))
     assert written.left_out == ("opus",)
     assert packets(tmp_path / "d.avi", "audio") == []
@@ -199,8 +198,8 @@ def test_what_is_no_film_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_sound_alone_is_no_film(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as out:
-        stream = out.add_stream("aac", rate=44100)
-        out.mux(stream.encode(film_files._tone(0)))
+        stream = out.add_stream("aac", rate=48000)
+        out.mux(stream.encode(tone(0)))
         out.mux(stream.encode(None))
     assert refusal(tmp_path / "a.mp4") == "holds no video, only sound; choose another file"
 
