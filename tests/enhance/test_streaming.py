@@ -160,11 +160,11 @@ def test_frames_of_another_size_are_another_scene(enhancer: Enhancer) -> None:
     assert scenes(film) == [0, 0, 1, 1]
 
 
-def test_flicker_of_the_lamp_is_taken_out_and_never_more_than_cannot_be_seen() -> None:
+def test_flicker_of_the_lamp_is_taken_out_and_a_change_is_let_through() -> None:
     flat = np.zeros((64, 96), np.float32)
     steadier, shown, changes = BrightnessSteadier(), [], []
     for number in range(60):
-        light = 0.4 * (1 + (0.01 if number % 2 else -0.01) + (0.3 if number >= 40 else 0))
+        light = 0.4 * (1 + (0.01 if number % 2 else -0.01) + (0.4 if number >= 40 else 0))
         display = np.full((1, 64, 96), light, np.float32)
         prediction = FramePrediction(display * 0, flat, flat, flat)
         steady = steadier.feed(display, prediction, 1.0, 0, number / 25)

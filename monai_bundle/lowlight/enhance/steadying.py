@@ -11,7 +11,7 @@ in slope, and so is every weighted mean of them: what comes out is again a tone 
 
 Even so the brightness of dark, noisy frames wavers by as much as the input does, times the gain. It is held to its own
 recent course, level and trend by double exponential smoothing (Brown, Smoothing, Forecasting and Prediction of Discrete
-Time Series, 1963), by a change of the gain that is too small to be seen. What changes by more is the scene's.
+Time Series, 1963), by a small change of the gain. What changes by more is the scene's.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ SETTLING = 0.25
 COURSE = 0.4
 """Seconds over which the course of the brightness is smoothed."""
 
-LARGEST_CORRECTION = 0.02
-"""Of the brightness: an eye that looks for it sees steps of one to two per cent (Weber's law)."""
+LARGEST_CORRECTION = 0.05
+"""Of the brightness: more than noise makes it waver, and so little that nobody misses it for the moment that it takes
+to follow a real change."""
 
 _STEP = 2
 """The brightness of a frame is taken from every second pixel of every second row."""
