@@ -146,7 +146,7 @@ def test_a_flash_ends_no_scene() -> None:
 
 
 def test_noise_and_movement_that_goes_on_are_no_cuts() -> None:
-    assert scenes(noisy(panned(30, light=1), "heavy"))[-1] == 0
+    assert scenes(noisy(panned(30, 160, 120, light=1), "heavy"))[-1] == 0
     wide = retina(400, 64)
     fast = [np.ascontiguousarray(np.roll(wide, 12 * number, axis=1)[:, :96]) // 4 for number in range(30)]
     for film in (fast, noisy([frame * 4 for frame in fast], "heavy")):

@@ -19,7 +19,7 @@ PIXELS_A_CELL = 60
 LEAST_CHANGE = 0.14
 """Relative change of the small picture below which no cut is seen: two frames of one scene can differ by as much."""
 
-FIRST_COURSE = 0.06
+FIRST_COURSE = 0.12
 """Of a film's first moments, of which nothing is known."""
 
 MORE_THAN_BEFORE = 3.5
