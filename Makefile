@@ -73,7 +73,7 @@ $(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.bundle
-	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,test]"
+	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,video,test]"
 	@touch $@
 
 # MONAI Label's server lives in an environment of its own, over this one: 110 MB more.

@@ -19,7 +19,16 @@ from pathlib import Path
 from measuring import ROWS_FILE, Row, table
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("enhance_time", "memory", "degradation_time", "worker_time", "pacs_time", "label_time", "slicer_time")
+SCRIPTS = (
+    "enhance_time",
+    "memory",
+    "flicker",
+    "degradation_time",
+    "worker_time",
+    "pacs_time",
+    "label_time",
+    "slicer_time",
+)
 
 
 def main() -> int:

@@ -23,8 +23,9 @@ from lowlight.errors import InputError, LowLightError, NotAnImageError, OutputEr
 from lowlight.imaging import Found, MedicalImage, collect, plan_names, write
 from lowlight.imaging.atomic import sweep
 from lowlight.imaging.dicom_series import arrange, can_be_joined, joined
-from lowlight.imaging.filetype import SUFFIXES, identify, split_suffix
+from lowlight.imaging.filetype import SUFFIXES, identify, is_clip, split_suffix
 from lowlight.imaging.limits import DicomReading
+from lowlight.imaging.naming import CLIP_RESULTS
 from lowlight.imaging.processing import Processing
 from lowlight.imaging.reading import DEFAULT_READING
 
@@ -138,6 +139,7 @@ class Batch:
         debug: print tracebacks of unexpected errors.
         dicom: how DICOM is read.
         compress: how DICOM is written; see `lowlight.imaging.write`.
+        clips: enhances a film and tells the report of it; None: films are no images.
     """
 
     def __init__(
@@ -147,7 +149,9 @@ class Batch:
         debug: bool,
         dicom: DicomReading = DEFAULT_READING,
         compress: str | None = None,
+        clips: Callable[[Job], None] | None = None,
     ) -> None:
+        self.clips = clips
         self.plan, self.report, self.debug, self.dicom, self.compress = the_plan, report, debug, dicom, compress
 
     def run(
@@ -175,6 +179,12 @@ class Batch:
                     sweep(folder)
                 for group in self.plan.groups:
                     interruption.check()
+                    if self.clips is not None and is_clip(group[0].found.path):
+                        if self._may_be_written(group[0]):
+                            work = work or self._prepared(prepare, waiting_for)
+                            with self._refusing(group[0]):
+                                self.clips(group[0])
+                        continue
                     started = time.monotonic()
                     read = [(job, image) for job in group if (image := self._readable(job, value_range)) is not None]
                     reading = time.monotonic() - started
@@ -358,6 +368,7 @@ def _check_known_suffix(output: Path) -> None:
     if os.path.lexists(output) or split_suffix(output.name)[1] or not any(map(str.isalpha, suffix)):
         return
     known = ", ".join(suffix for kind, suffixes in SUFFIXES.items() if kind != "jpeg" for suffix in suffixes)
+    known += f", {', '.join(CLIP_RESULTS)}"
     raise typer.BadParameter(
         f"{output} ends in {suffix}; results end in one of {known}, and the name of a new folder in none",
         param_hint=_OUT,
@@ -366,6 +377,11 @@ def _check_known_suffix(output: Path) -> None:
 
 def _check_kind(job: Job) -> None:
     """Raises OutputError if the user gave the result the suffix of another kind; seen from the file's first bytes."""
+    if is_clip(job.found.path):
+        if job.target.suffix.lower() not in CLIP_RESULTS:
+            fault = "is no name for the result of this file, which is a film"
+            raise OutputError(job.target, fault, f"end it in one of {', '.join(CLIP_RESULTS)}")
+        return
     try:
         kind = identify(job.found.path)
     except InputError:

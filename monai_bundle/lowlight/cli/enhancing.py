@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,11 +31,13 @@ from lowlight.cli.options import (
     memory_of,
     strength,
 )
-from lowlight.cli.text import described
+from lowlight.cli.text import described, printable
 
 if TYPE_CHECKING:
-    from lowlight.enhance import Result
+    from lowlight.cli.report import Report
+    from lowlight.enhance import Enhancer, Result
     from lowlight.reports import EnhancedPage
+    from lowlight.services.preview import Preview
 
 
 @guarded
@@ -85,18 +89,37 @@ def enhance(
         ),
     ] = False,
     named_as_inputs: NamedAsInputs = False,
+    lossless: Annotated[
+        bool,
+        typer.Option(
+            "--lossless",
+            metavar=FLAG,
+            help="Films: compress the results without loss (FFV1), for work on them; few players show it. Default: "
+            "H.264 of high quality, in .avi Motion JPEG.",
+        ),
+    ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            metavar=FLAG,
+            help="Show images and frames before and after while they are made, in the browser of this machine.",
+        ),
+    ] = False,
     limits: LimitWishes = None,
     max_memory: MaxMemory = None,
     device: Device = "auto",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make dark, noisy, blurred or JPEG-damaged images readable.
+    """Make dark, noisy, blurred or JPEG-damaged images and films readable.
 
     Results have the kind, depth and geometry of their sources (a JPEG comes out as PNG). Sources are never changed. An
-    image that is judged undamaged comes out as it is, and a line says so.
+    image that is judged undamaged comes out as it is, and a line says so. Films (MP4, MOV, MKV, WebM, AVI; extra
+    "video") keep their frames' times and their sound, do not flicker, and come out as .mp4, .mkv or .avi.
     """
     from lowlight.cli.batch import Batch, Outcome, Work, plan
+    from lowlight.cli.clips import Clips, ClipWishes
     from lowlight.cli.outputs import PAGE, check_output, known_as, without_outputs
     from lowlight.cli.report import Report
     from lowlight.imaging import Found, MedicalImage
@@ -114,13 +137,19 @@ def enhance(
 
     with ExitStack() as stack:
         drawn = None if page is None else stack.enter_context(_page(len(inputs)))
+        watched = stack.enter_context(_preview(report)) if preview else None
 
-        def prepare() -> Work:
+        @cache
+        def loaded() -> Enhancer:
             from lowlight import Enhancer
 
             enhancer = Enhancer(device=device, max_memory=memory_of(max_memory))
             for kind in enhancer.outdated:
                 report.note(f"settings for {kind} were found with other weights and do not count: calibrate again")
+            return enhancer
+
+        def prepare() -> Work:
+            enhancer = loaded()
 
             def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
                 result = enhancer(
@@ -136,6 +165,9 @@ def enhance(
                     tables=image.quantisation,
                 )
                 line = _told(found.path, result) if result.unchanged else ""
+                if watched is not None:
+                    shown = result.frame(len(image.pixels) // 2) if image.frames else result
+                    watched.show(shown.source, shown.image, shown.value_range, printable(found.path.name))
                 written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)
                 # Judging the result takes time: people without a page are not told of it.
                 parameters = result.report if as_json else {}
@@ -158,7 +190,19 @@ def enhance(
             if drawn is not None and page is not None and drawn.rows:
                 drawn.write(page, report.left_out)
 
-        batch = Batch(the_plan, report, debug, reading, compress)
+        clip_wishes = ClipWishes(
+            brightness,
+            denoise,
+            modality,
+            force=force,
+            value_range=value_range,
+            label=label,
+            lossless=lossless,
+            named=named_as_inputs,
+            limits=reading.limits,
+        )
+        clips = Clips(clip_wishes, loaded, report, watched, drawn, names)
+        batch = Batch(the_plan, report, debug, reading, compress, clips)
         raise typer.Exit(batch.run(prepare, "loading the network", value_range, finish))
 
 
@@ -169,6 +213,18 @@ def _told(path: Path, result: Result) -> str:
     from lowlight.reports import reassurance
 
     return f"{path}: {result.why_unchanged}. {reassurance(result.judged.artifacts.as_dict())}".removesuffix(". ")
+
+
+def _preview(report: Report) -> Preview:
+    """The page, with the browser opened on it."""
+    from lowlight.services.preview import Preview
+
+    preview = Preview()
+    if report.as_json:
+        report.print_json({"preview": preview.link})
+    report.note(f"preview: {preview.link}")
+    webbrowser.open(preview.link)
+    return preview
 
 
 def _page(expected: int) -> EnhancedPage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowlight.bundle import bundle_root
-from lowlight.enhance.judging import Subject, judge_beforehand
+from lowlight.enhance.judging import Judgement, Subject, judge_beforehand
 from lowlight.enhance.loading import load
 from lowlight.enhance.pixels import check_image, resolve_range, to_channels
 from lowlight.enhance.result import FramePrediction, Result
 from lowlight.enhance.settings import Settings
+from lowlight.enhance.streaming import Frame, Survey, stream
 from lowlight.enhance.tiling import Progress
 from lowlight.enhance.watching import Watch
 from lowlight.errors import InputError
@@ -105,6 +106,7 @@ class Enhancer:
                 they tell its quality where the pixels no longer do.
             watch: hears more than `progress`, in its place, and can end the call from another thread.
             tone: what `decide_tone` decided for images of this size that this one belongs to; None: decide it anew.
+                With `frames` also one for each frame, as `lowlight.enhance.streaming` averages them.
 
         Raises:
             InputError: NaN or infinite values, a shape or dtype that is none of the above, an undeclared float range.
@@ -125,7 +127,7 @@ class Enhancer:
         if valid is not None and valid.shape != image.shape[: 3 if frames else 2]:
             raise InputError("valid", f"its shape is {valid.shape}", "it must be the image's, without channels")
         if tone is not None:
-            self._check_tone(tone, image.shape[1:3] if frames else image.shape[:2])
+            self._check_tone(tone, image.shape[1:3] if frames else image.shape[:2], len(image) if frames else 1)
         height, width, channels = (*image.shape[1:], 1)[:3] if frames else (*image.shape, 1)[:3]
         self.engine.check_size((len(image) if frames else 1, channels, height, width))
         subject = Subject(image, black_white, frames, valid, tables)
@@ -156,10 +158,7 @@ class Enhancer:
             facts={
                 "modality": modality,
                 "expected_error": None if undamaged or subject.blank else expected_error(predictions),
-                "model": self.model.name,
-                "weights_sha256": self.model.weights_sha256,
-                "engine": self.engine.name,
-                "device": self.engine.device,
+                **self._known(),
                 "seconds": round(time.perf_counter() - started, 3),
             },
         )
@@ -182,8 +181,104 @@ class Enhancer:
         check_image(image, frames)
         return self.engine.decide_tone(frames_to_display(image, resolve_range(image, value_range), frames))
 
-    def _check_tone(self, tone: NDArray[np.float32], size: tuple[int, ...]) -> None:
-        if tone.shape != self.engine.tone_shape(*size) or tone.dtype != np.float32 or not np.isfinite(tone).all():
+    def stream(
+        self,
+        frames: Iterable[Frame | NDArray[Any]],
+        rate: float = 25.0,
+        brightness: float | None = None,
+        denoise: float | None = None,
+        modality: str | None = None,
+        survey: Survey | None = None,
+        batch: int = 1,
+        watch: Watch | None = None,
+    ) -> Iterator[Result]:
+        """Enhance frames as they come, of a film or a camera, with a tone that does not flicker.
+
+        The tone follows within about a second what really changes in a scene, and begins anew at a cut. Each result is
+        given out before the next frame is asked for, and nothing of earlier ones is held but their mean tone.
+
+        Args:
+            frames: arrays (H, W) or (H, W, 3) of any integer or float dtype, in the order in which they are shown; or
+                `Frame`s that say when, and what is black and white.
+            rate: frames a second, of plain arrays.
+            brightness, denoise, modality: as for a call.
+            survey: what `lowlight.enhance.streaming.survey` found in the same frames: scenes that it judged undamaged
+                come back as they are. None: a camera cannot be looked at beforehand, and every frame is enhanced.
+            batch: frames that the network sees at once: more of them keep a GPU busy, and each waits for the others.
+                On a processor it is no faster.
+            watch: can end the stream from another thread.
+
+        Returns:
+            One `Result` a frame, in order; `facts["scene"]` is the number of its scene.
+
+        Raises:
+            InputError: as for a call, by the frame that it is about. ValueError: a strength or batch out of range.
+
+        Example:
+            >>> import numpy as np
+            >>> film = (np.full((32, 48), 20 + number, np.uint8) for number in range(3))
+            >>> [result.facts["scene"] for result in Enhancer(device="cpu").stream(film)]
+            [0, 0, 0]
+        """
+        strength = self.strength(modality, brightness, denoise)
+        if batch < 1 or rate <= 0:
+            raise ValueError(f"batch and rate must be positive, got {batch} and {rate}")
+        return stream(self, frames, rate, strength, modality, survey, batch, watch or Watch())
+
+    def result_of(
+        self,
+        image: NDArray[Any],
+        value_range: tuple[float, float],
+        strength: dict[str, float],
+        prediction: FramePrediction,
+        facts: Mapping[str, Any],
+    ) -> Result:
+        """The result for an image (H, W) or (H, W, 3) from what the network said of it.
+
+        Args:
+            image, value_range: as for a call, the range resolved. strength: of `strength`.
+            facts: what belongs into the report besides what is known here.
+        """
+        return Result(
+            source=image,
+            value_range=value_range,
+            brightness=strength["brightness"],
+            denoise=strength["denoise"],
+            frames=False,
+            predictions=[prediction],
+            derivation=self.model.derivation(**strength),
+            facts={**self._known(), "expected_error": expected_error([prediction]), **facts},
+        )
+
+    def _known(self) -> dict[str, Any]:
+        return {
+            "model": self.model.name,
+            "weights_sha256": self.model.weights_sha256,
+            "engine": self.engine.name,
+            "device": self.engine.device,
+        }
+
+    def left_alone(
+        self, image: NDArray[Any], value_range: tuple[float, float], judged: Judgement | None = None
+    ) -> Result:
+        """The result for an image (H, W) or (H, W, 3) that was judged undamaged: itself."""
+        return Result(
+            source=image,
+            value_range=value_range,
+            brightness=0.0,
+            denoise=0.0,
+            frames=False,
+            predictions=unchanged_frames(image, frames=False),
+            judged=judged,
+            undamaged=True,
+            derivation=self.model.unchanged(undamaged=True),
+            facts={"modality": None, "expected_error": None, **self._known(), "seconds": 0.0},
+        )
+
+    def _check_tone(self, tone: NDArray[np.float32], size: tuple[int, ...], count: int) -> None:
+        one = self.engine.tone_shape(*size)
+        shapes = (one, (count, *one[1:]))
+        if tone.shape not in shapes or tone.dtype != np.float32 or not np.isfinite(tone).all():
             raise InputError(
                 "tone",
                 "was decided by another engine, for images of another size, or is damaged",

@@ -42,6 +42,13 @@ class Engine(Protocol):
     def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
         """The one tone of frames (F, C, H, W) that belong together, in this engine's own form: for `predict`."""
 
+    def decide_tones(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The tone that each of these frames (F, C, H, W) would get for itself, one behind the other (F, ...).
+
+        Tones can be averaged: the mean, weighted or not, is that of their log-gain and log-gamma at every pixel, and
+        keeps within their bounds.
+        """
+
     def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
         """The shape that a tone for frames of this size has in this engine's form."""
 
@@ -60,7 +67,7 @@ class Engine(Protocol):
         C is 3, or 1 of grey frames.
 
         `watch` hears of every frame, or of every tile of a single one. `tone`: one that `decide_tone` decided for
-        frames of the same size, instead of one for these.
+        frames of the same size, instead of one for these; or one for each of them, as `decide_tones` gives them.
 
         Raises:
             MemoryError: there is not enough memory, where the library can tell.

@@ -108,6 +108,10 @@ class OnnxEngine:
         """See `Engine`: the tone maps (1, 2, H, W)."""
         return self._decide_together(display, Watch())[0]
 
+    def decide_tones(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine`: the tone maps (F, 2, H, W)."""
+        return np.concatenate([self._decide(frame[None], Watch())[0] for frame in display])
+
     def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
         """See `Engine`."""
         return (1, 2, height, width)
@@ -151,12 +155,14 @@ class OnnxEngine:
             predictions = [FramePrediction.of_channels(channels)]
             watch.tell("enhancing", 1, 1)
             return predictions
-        maps, colours = self._decide_together(display, watch)
-        if tone is not None:
-            maps = tone
+        if tone is None:
+            maps, colours = self._decide_together(display, watch)
+        else:
+            maps, colours = tone, [_has_colour(frame[None]) for frame in display]
+        each = np.broadcast_to(maps, (count, *maps.shape[1:]))
         predictions = []
-        for done, (frame, colour) in enumerate(zip(display, colours, strict=True), 1):
-            predictions.append(self._apply(frame[None], maps, colour, tiling, watch, tell=count == 1))
+        for done, (frame, own, colour) in enumerate(zip(display, each, colours, strict=True), 1):
+            predictions.append(self._apply(frame[None], own[None], colour, tiling, watch, tell=count == 1))
             if count > 1:
                 watch.tell("enhancing", done, count)
         return predictions
@@ -245,6 +251,11 @@ def _give_back_at_once() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
+
+
+def _has_colour(frame: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether a frame (1, 1 or 3, H, W) holds a pixel whose channels differ (1,): what the graph decides of it."""
+    return np.array([frame.shape[1] > 1 and bool((frame != frame[:, :1]).any())])
 
 
 def open_session(model: Path | bytes, keep_memory: bool = True) -> Any:

@@ -89,6 +89,10 @@ class Result:
         source, predictions, image = self.source[number], [self.predictions[number]], self.image[number]
         return self._with(source=source, predictions=predictions, image=image, valid=valid, frames=False, judged=None)
 
+    def told_of(self, **facts: Any) -> Result:
+        """The same with more `facts`."""
+        return self._with(facts={**self.facts, **facts})
+
     def slimmed(self) -> Result:
         """The same, to be kept for long and blended often: without what nothing needs (`FramePrediction.kept`), with
         what the last blend computed (`BlendMemory`), which its frames share."""

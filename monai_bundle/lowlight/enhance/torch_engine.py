@@ -66,6 +66,14 @@ class TorchEngine:
         controls: NDArray[np.float32] = self.inferer.tone(torch.from_numpy(display), self.network).float().cpu().numpy()
         return controls
 
+    @torch.inference_mode()
+    def decide_tones(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine`: spline controls (F, 2, n, n), of all frames at once."""
+        controls: NDArray[np.float32] = (
+            self.network.tone(torch.from_numpy(display).to(self.device)).float().cpu().numpy()
+        )
+        return controls
+
     def tone_shape(self, height: int, width: int) -> tuple[int, ...]:
         """See `Engine`: the same for every size."""
         controls = self.network.tone.controls
@@ -99,10 +107,17 @@ class TorchEngine:
             controls = self.inferer.tone(frames, self.network, watch.parts("tone"))
         else:
             controls = torch.from_numpy(tone).to(self.device)
+        whole = self.inferer.tiling.keeps_whole(*frames.shape[-2:])
+        if len(controls) > 1 and whole:
+            # As many at once as the caller sees fit to hand over: that is what keeps a GPU busy.
+            together = split_frames(self.inferer.apply(frames.to(self.device), self.network, controls))
+            tell(len(frames), len(frames))
+            return together
+        each = controls.expand(len(frames), -1, -1, -1)
         predictions = []
-        for done, frame in enumerate(frames, 1):
-            in_tiles = not several and not self.inferer.tiling.keeps_whole(*frame.shape[-2:])
-            out = self.inferer.apply(frame[None].to(self.device), self.network, controls, tell if in_tiles else None)
+        for done, (frame, own) in enumerate(zip(frames, each, strict=True), 1):
+            in_tiles = not several and not whole
+            out = self.inferer.apply(frame[None].to(self.device), self.network, own[None], tell if in_tiles else None)
             predictions += split_frames(out)
             if not in_tiles:
                 tell(done, len(frames))

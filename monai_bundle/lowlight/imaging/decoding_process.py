@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import pickle
 import signal
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import IO, Any
@@ -20,10 +18,9 @@ from lowlight.errors import InputError
 from lowlight.imaging import dicom_decoding
 from lowlight.imaging.limits import WAITING, Limits
 from lowlight.imaging.packing import packed
+from lowlight.imaging.process_limits import limit_crashes, limit_memory, limit_time
 
-_MARGIN = 64_000_000
 _GRACE = 5  # seconds
-_ADDRESS_SPACE, _CPU, _CORE = "RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_CORE"
 
 
 def main() -> None:
@@ -35,8 +32,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     # Ctrl-C reaches the whole group; whoever started this process ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What a crash leaves on the disk would hold the image.
-    _limit(_CORE, 0)
+    limit_crashes()
     pickle.dump("ready", answers)
     answers.flush()
     while True:
@@ -48,9 +44,8 @@ def main() -> None:
         if hasattr(signal, "alarm"):
             # Whoever keeps the time may have been killed.
             signal.alarm(WAITING * seconds + _GRACE)
-        _limit(_CPU, time.process_time() + seconds)
-        # Beyond what is there already: libraries that earlier files had loaded are not this one's doing.
-        _limit(_ADDRESS_SPACE, _address_space() + limits.memory + _MARGIN)
+        limit_time(seconds)
+        limit_memory(limits.memory)
         _do(answers, task, path, limits, arguments)
         answers.flush()
         if hasattr(signal, "alarm"):
@@ -86,30 +81,6 @@ def _send(answers: IO[bytes], result: Any) -> None:
     # Whole before any of it is sent: what cannot be packed must not leave half an answer.
     answers.write(packed(("pixels", (stored.dtype.str, stored.shape, rest))))
     answers.write(stored.reshape(-1).view(np.uint8).data)
-
-
-def _address_space() -> int:
-    """Bytes of address space that this process has now."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except OSError:
-        return 1_000_000_000
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _limit(resource_name: str, amount: float) -> None:
-    """Let the system refuse more than this, where it can; elsewhere checks of declared sizes and the clock have to do.
-
-    Processor time rather than time alone: on a busy machine, a sound file may have to wait.
-    """
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return
-    kind = getattr(resource, resource_name)
-    hard = resource.getrlimit(kind)[1]
-    soft = math.ceil(amount) if hard == resource.RLIM_INFINITY else min(math.ceil(amount), hard)
-    resource.setrlimit(kind, (soft, hard))
 
 
 if __name__ == "__main__":

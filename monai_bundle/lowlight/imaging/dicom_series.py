@@ -20,7 +20,7 @@ from lowlight.imaging import isolation
 from lowlight.imaging.collecting import Found
 from lowlight.imaging.dicom import DicomRestore
 from lowlight.imaging.dicom_decoding import Described
-from lowlight.imaging.filetype import identify
+from lowlight.imaging.filetype import identify, is_clip
 from lowlight.imaging.image import MedicalImage
 from lowlight.imaging.limits import Limits
 
@@ -110,6 +110,8 @@ def can_be_joined(images: Sequence[MedicalImage]) -> bool:
 def _looked_at(item: Found, described: dict[Path, Described | None], limits: Limits) -> Found:
     """The item, with a fault if looking at it cost too much; what it says of itself goes into ``described``."""
     described[item.path] = None
+    if item.fault is None and is_clip(item.path):
+        return item
     try:
         if item.fault is None and identify(item.path) == "dicom":
             described[item.path] = isolation.describe(item.path, limits)

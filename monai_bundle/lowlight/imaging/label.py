@@ -32,23 +32,37 @@ def burn_label(
     Returns:
         A marked copy; the array itself if the image is too small.
     """
+    place = label_place(pixels, value_range, frames, valid)
+    return pixels if place is None else burn_at(pixels, value_range, place, frames)
+
+
+def label_place(
+    pixels: NDArray[Any], value_range: tuple[float, float], frames: bool, valid: NDArray[np.bool_] | None = None
+) -> tuple[slice, slice] | None:
+    """Rows and columns where `burn_label` writes, None if the image is too small; arguments as there."""
     stack = pixels if frames else pixels[None]
     height, width = stack.shape[1:3]
-    mark = _mark(min(height, width))
-    rows, columns = mark.shape
+    rows, columns = _mark(min(height, width)).shape
     if rows > height // 2 or columns > width:
-        return pixels
+        return None
     black, white = value_range
     places = [
         (slice(top, top + rows), slice(left, left + columns))
         for top in (height - rows, 0)
         for left in (width - columns, 0)
     ]
-    place = min(
-        places, key=lambda place: _content(stack, place, abs(white - black), valid if frames else _as_stack(valid))
-    )
+    shown = valid if frames else _as_stack(valid)
+    return min(places, key=lambda place: _content(stack, place, abs(white - black), shown))
+
+
+def burn_at(
+    pixels: NDArray[Any], value_range: tuple[float, float], place: tuple[slice, slice], frames: bool = False
+) -> NDArray[Any]:
+    """A copy with `TEXT` at a place that `label_place` chose for an image of this size: for films, frame by frame."""
+    stack = pixels if frames else pixels[None]
+    black, white = value_range
     marked = stack.copy()
-    values = black + (white - black) * mark
+    values = black + (white - black) * _mark(min(stack.shape[1:3]))
     values = np.rint(values) if marked.dtype.kind in "iu" else values
     marked[:, *place] = values.astype(marked.dtype) if stack.ndim == 3 else values.astype(marked.dtype)[..., None]
     return marked if frames else marked[0]
