@@ -101,27 +101,28 @@ def archive(
 ) -> None:
     """Enhance archives of up to millions of images, in many processes.
 
-    It keeps a ledger beside the results, and can be interrupted or killed at any time: the same command goes on where it
-    was, and does nothing twice. A file that ends the process that works on it is set aside.
+    It keeps a ledger beside the results, and can be interrupted or killed at any time: the same command goes on where
+    it was, and does nothing twice. A file that ends the process that works on it is set aside.
     """
     from lowlight.batch.enhancing import Wishes
     from lowlight.cli.batch import check_writable
     from lowlight.enhance.settings import Settings
+    from lowlight.services.cluster.connecting import Address, connected, require_dask
+
+    if cluster is not None and workers is not None:
+        raise typer.BadParameter("is for this machine alone; leave one of the two out", param_hint="'--workers'")
+    require_dask()
     from lowlight.services.cluster.archiving import fill, work_off, write_refused
     from lowlight.services.cluster.chunk import ArchiveOrder
-    from lowlight.services.cluster.connecting import Address, connected
     from lowlight.services.cluster.ledger import Ledger, State
     from lowlight.services.cluster.manifest import Manifest
     from lowlight.services.cluster.process import Order
 
-    if cluster is not None and workers is not None:
-        raise typer.BadParameter(
-            "it says how many processes of this machine; leave out --cluster", param_hint="'--workers'"
-        )
     reading = dicom_reading(window, any_modality, limits)
     kind = None if modality is None else modality.value
     wishes = Wishes(brightness, denoise, kind, force, label, device, memory_of(max_memory))
-    order = Order(wishes, Settings.read(), reading, compress, value_range, debug)
+    packed = None if compress is None else compress.value
+    order = Order(wishes, Settings.read(), reading, packed, value_range, debug)
     listed = Manifest.of(manifest)
     output = Path(os.path.abspath(output))  # noqa: PTH100  (workers may have another current folder)
     check_writable(output)
@@ -166,7 +167,7 @@ def _deciding(order: Order, named_as_inputs: bool) -> str:
         "value range": order.value_range,
         "window": None if order.reading.window == 1 else order.reading.window,
         "any modality": order.reading.any_modality or None,
-        "compress": None if order.compress is None else str(order.compress),
+        "compress": order.compress,
         "phi": named_as_inputs or None,
         "settings": json.dumps(order.settings.entries, sort_keys=True, default=str) if order.settings.entries else None,
     }

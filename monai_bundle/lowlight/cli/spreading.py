@@ -11,6 +11,7 @@ from lowlight.batch.recording import Event
 from lowlight.batch.signals import interruption
 from lowlight.cli.batch import Batch, Spread, is_folder
 from lowlight.imaging.filetype import split_suffix
+from lowlight.services.cluster.connecting import require_dask
 
 
 def spread_over(
@@ -24,6 +25,8 @@ def spread_over(
         batch: whose groups. value_range: (black, white) for files that do not say.
         names: what files are called on a page; empty without one.
     """
+
+    require_dask()
 
     def spread(groups: Iterable[Sequence[Job]]) -> Iterator[Sequence[Event]]:
         from lowlight.enhance.settings import Settings

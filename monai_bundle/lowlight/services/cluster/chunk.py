@@ -17,6 +17,7 @@ from lowlight.imaging import Found, MedicalImage, write
 from lowlight.imaging.atomic import sweep
 from lowlight.imaging.dicom_series import arrange
 from lowlight.imaging.filetype import identify
+from lowlight.imaging.image import Kind
 from lowlight.services.cluster import places
 from lowlight.services.cluster.journal import FULL, Journal, left
 from lowlight.services.cluster.ledger import Entry, State, Verdict
@@ -266,7 +267,7 @@ class _Results(Writing):
         return isinstance(reason, OSError) and reason.errno in FULL
 
 
-def _kind(path: Path) -> str | None:
+def _kind(path: Path) -> Kind | None:
     try:
         return identify(path)
     except InputError:

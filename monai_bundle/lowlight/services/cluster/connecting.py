@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -85,6 +86,20 @@ class Cluster:
         )
 
 
+def require_dask() -> None:
+    """Find out early, and without loading it, whether Dask is installed.
+
+    Raises:
+        DependencyError: it is not.
+    """
+    for name in ("distributed", "cryptography", "filelock"):
+        if importlib.util.find_spec(name) is None:
+            raise DependencyError(
+                f"working with several processes needs the package {name}, which is not installed; "
+                "pip install 'lowlight-enhance[cluster]'"
+            )
+
+
 @contextmanager
 def connected(address: Address, debug: bool = False) -> Iterator[Cluster]:
     """Start the processes of this machine, or connect to a scheduler that has workers; leave it in the end.
@@ -97,14 +112,10 @@ def connected(address: Address, debug: bool = False) -> Iterator[Cluster]:
         DependencyError: Dask is not installed.
         ClusterError: the scheduler cannot be reached, or has no workers.
     """
-    try:
-        import dask
-        import distributed
-    except ModuleNotFoundError as error:
-        raise DependencyError(
-            f"working with several processes needs the package {error.name}, which is not installed; "
-            "pip install 'lowlight-enhance[cluster]'"
-        ) from None
+    require_dask()
+    import dask
+    import distributed
+
     level = logging.WARNING if debug else logging.CRITICAL
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(level)
@@ -191,20 +202,13 @@ def _started(workers: int, level: int, distributed: Any) -> Any:
     from distributed.security import Security
 
     try:
-        security = Security.temporary()
-    except ImportError as error:
-        raise DependencyError(
-            f"working with several processes needs the package {error.name or 'cryptography'}, which is not "
-            "installed; pip install 'lowlight-enhance[cluster]'"
-        ) from None
-    try:
         return distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
             protocol="tls://",
-            security=security,
+            security=Security.temporary(),
             dashboard_address="127.0.0.1:0",
             memory_limit=None,
             silence_logs=level,
