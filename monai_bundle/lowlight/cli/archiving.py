@@ -112,7 +112,7 @@ def archive(
     if cluster is not None and workers is not None:
         raise typer.BadParameter("is for this machine alone; leave one of the two out", param_hint="'--workers'")
     require_dask()
-    from lowlight.services.cluster.archiving import fill, work_off, write_refused
+    from lowlight.services.cluster.archiving import fill, settle, work_off, write_refused
     from lowlight.services.cluster.chunk import ArchiveOrder
     from lowlight.services.cluster.ledger import Ledger, State
     from lowlight.services.cluster.manifest import Manifest
@@ -138,12 +138,19 @@ def archive(
                 if retry:
                     ledger.retry()
                 progress.start()
+                settle(ledger, progress)
                 if ledger.counts()[State.WAITING]:
                     progress.show("starting the workers")
-                    with connected(address, debug) as there:
-                        progress.show("enhancing")
-                        todo = ArchiveOrder(order, output, named_as_inputs, explicit=not listed.is_folder)
-                        work_off(ledger, there, todo, progress, interruption.check, interruption.held)
+                    todo = ArchiveOrder(order, output, named_as_inputs, explicit=not listed.is_folder)
+                    try:
+                        with connected(address, debug) as there:
+                            progress.show("enhancing")
+                            work_off(ledger, there, todo, progress, interruption.check, interruption.held)
+                    except BaseException:
+                        # Those of a scheduler may still be at work, and it is found again next time.
+                        if address.workers is not None:
+                            settle(ledger, progress)
+                        raise
         except KeyboardInterrupt:
             progress.close(interrupted=True)
             raise typer.Exit(interruption.exit_code) from None

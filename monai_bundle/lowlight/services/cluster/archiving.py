@@ -6,19 +6,18 @@ import csv
 import itertools
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from lowlight.errors import ClusterError, InputError, OutputError
 from lowlight.imaging import atomic_path
+from lowlight.services.cluster import journal
 from lowlight.services.cluster.chunk import ArchiveOrder, Worked, do_chunk
 from lowlight.services.cluster.connecting import Check, Cluster, check
 from lowlight.services.cluster.flights import Flights, Lost
-from lowlight.services.cluster.journal import folder_of, size
 from lowlight.services.cluster.ledger import Entry, Ledger, State, Verdict
 from lowlight.services.cluster.manifest import Manifest
 from lowlight.services.cluster.probing import identity
@@ -95,6 +94,22 @@ def fill(ledger: Ledger, manifest: Manifest, listener: Listener, wishes: str) ->
     for looked in ledger.add(outside, folder, CHUNK, LARGEST_CHUNK):
         listener.counting(looked)
     ledger.remember("manifest", known)
+
+
+def settle(ledger: Ledger, listener: Listener) -> None:
+    """Note what workers have done of chunks that did not come back, because they or this process were ended.
+
+    Only while no worker works on them.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    for number in journal.unfinished(ledger.output):
+        known = journal.left(ledger.output, number, "", ()).verdicts
+        entries = {entry.number: entry for entry in ledger.entries(number)}
+        listener.verdicts(entries, ledger.record(number, [known[entry] for entry in sorted(known)]))
+        if not ledger.is_open(number):
+            journal.forget(ledger.output, number)
 
 
 def work_off(
@@ -182,10 +197,7 @@ def _take(ledger: Ledger, cluster: Cluster, chunk: _Chunk, worked: Worked, liste
     verdicts = [_seen_from_here(verdict, entries[verdict.number], cluster, worked) for verdict in worked.verdicts]
     listener.verdicts(entries, ledger.record(chunk.number, verdicts))
     if not ledger.is_open(chunk.number):
-        folder = folder_of(ledger.output, chunk.number)
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            folder.parent.rmdir()
+        journal.forget(ledger.output, chunk.number)
 
 
 def _seen_from_here(verdict: Verdict, entry: Entry, cluster: Cluster, worked: Worked) -> Verdict:
@@ -198,7 +210,7 @@ def _seen_from_here(verdict: Verdict, entry: Entry, cluster: Cluster, worked: Wo
 
 def _count_death(chunk: _Chunk, output: Path) -> None:
     """Give up where workers die again and again before they begin anything."""
-    grown = size(output, chunk.number)
+    grown = journal.size(output, chunk.number)
     chunk.barren = 0 if grown > chunk.size else chunk.barren + 1
     chunk.size = grown
     if chunk.barren > _BARREN:

@@ -11,8 +11,9 @@ import errno
 import hashlib
 import json
 import secrets
+import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -118,6 +119,21 @@ def left(output: Path, chunk: int, submission: str, lost: Iterable[str]) -> Left
         if file.name.partition(".")[0] in died:
             found.deaths.update(begun)
     return found
+
+
+def unfinished(output: Path) -> Iterator[int]:
+    """Chunks of which journals are left."""
+    for folder in sorted(folder_of(output, 0).parent.parent.glob("*/*")):
+        if folder.name.isdigit():
+            yield int(folder.name)
+
+
+def forget(output: Path, chunk: int) -> None:
+    """Remove the journals of a chunk, once all of it is in the ledger."""
+    folder = folder_of(output, chunk)
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 def size(output: Path, chunk: int) -> int:
