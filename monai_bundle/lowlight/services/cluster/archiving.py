@@ -119,6 +119,7 @@ def work_off(
     listener: Listener,
     check_often: Check,
     held: Callable[[], AbstractContextManager[None]],
+    function: Callable[..., Worked] = do_chunk,
 ) -> None:
     """Have all waiting entries done.
 
@@ -126,6 +127,7 @@ def work_off(
         ledger: of the archive. cluster: which does it. order: what is asked.
         listener: told of every entry.
         check_often: raises what ends the waiting. held: a context in which nothing interrupts.
+        function: what workers do with a chunk.
 
     Raises:
         OutputError: the disk is full. ClusterError: see `connecting` and `flights`.
@@ -136,7 +138,7 @@ def work_off(
     check(cluster, order.output, _samples(ledger))
     if not cluster.is_local:
         order = replace(order, order=replace(order.order, identity=identity()))
-    flights: Flights[_Chunk] = Flights(cluster, do_chunk, check_often, listener.note)
+    flights: Flights[_Chunk] = Flights(cluster, function, check_often, listener.note)
     chunks = ledger.open_chunks()
 
     def start(chunk: _Chunk) -> None:
