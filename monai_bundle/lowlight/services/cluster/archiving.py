@@ -22,7 +22,7 @@ from lowlight.services.cluster.ledger import Entry, Ledger, State, Verdict
 from lowlight.services.cluster.manifest import Manifest
 from lowlight.services.cluster.probing import identity
 
-CHUNK, LARGEST_CHUNK = 32, 1000
+CHUNK, LARGEST_CHUNK = 64, 1000
 """Entries that travel together; so many, where they lie in one folder and may be DICOM, which may share a tone."""
 
 REFUSED = "not-enhanced.csv"
@@ -50,11 +50,13 @@ class _Chunk:
     """A chunk that is under way.
 
     Attributes:
-        number: of the chunk. submission: the attempt that is under way. lost: those whose workers died.
+        number: of the chunk. entries: all of it. submission: the attempt that is under way. lost: those whose workers
+            died.
         size: of its journals at the last death; barren: deaths since something was begun.
     """
 
     number: int
+    entries: list[Entry]
     submission: str = ""
     lost: list[str] = field(default_factory=list)
     size: int = 0
@@ -145,11 +147,11 @@ def work_off(
         nonlocal serial
         serial += 1
         chunk.submission = f"{run}-{serial}"
-        flights.start(chunk, order, chunk.number, ledger.entries(chunk.number), chunk.submission, tuple(chunk.lost))
+        flights.start(chunk, order, chunk.number, chunk.entries, chunk.submission, tuple(chunk.lost))
 
     while True:
         while flights.has_room and (number := next(chunks, None)) is not None:
-            start(_Chunk(number))
+            start(_Chunk(number, ledger.entries(number)))
         if not len(flights):
             return
         chunk, worked = flights.next_landed()
@@ -160,7 +162,7 @@ def work_off(
             continue
         assert isinstance(worked, Worked)
         with held():
-            _take(ledger, cluster, chunk, worked, listener)
+            is_open = _take(ledger, cluster, chunk, worked, listener)
         for line in worked.notes:
             if line not in heard:
                 heard.add(line)
@@ -169,8 +171,8 @@ def work_off(
             raise OutputError(
                 ledger.output, f"no more results can be written ({worked.full})", "then give the same command again"
             )
-        if ledger.is_open(chunk.number):
-            start(_Chunk(chunk.number, lost=chunk.lost))
+        if is_open:
+            start(_Chunk(chunk.number, ledger.entries(chunk.number), lost=chunk.lost))
 
 
 def write_refused(ledger: Ledger) -> Path | None:
@@ -193,13 +195,15 @@ def write_refused(ledger: Ledger) -> Path | None:
     return file
 
 
-def _take(ledger: Ledger, cluster: Cluster, chunk: _Chunk, worked: Worked, listener: Listener) -> None:
-    """Note what became of a chunk; what its workers left is not needed any more once all is noted."""
-    entries = {entry.number: entry for entry in ledger.entries(chunk.number)}
+def _take(ledger: Ledger, cluster: Cluster, chunk: _Chunk, worked: Worked, listener: Listener) -> bool:
+    """Note what became of a chunk, and return whether some of it still waits; if not, its journals can go."""
+    entries = {entry.number: entry for entry in chunk.entries}
     verdicts = [_seen_from_here(verdict, entries[verdict.number], cluster, worked) for verdict in worked.verdicts]
     listener.verdicts(entries, ledger.record(chunk.number, verdicts))
-    if not ledger.is_open(chunk.number):
+    is_open = ledger.is_open(chunk.number)
+    if not is_open:
         journal.forget(ledger.output, chunk.number)
+    return is_open
 
 
 def _seen_from_here(verdict: Verdict, entry: Entry, cluster: Cluster, worked: Worked) -> Verdict:

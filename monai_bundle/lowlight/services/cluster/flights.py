@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -43,7 +43,6 @@ class Flights(Generic[Task]):
         self._cluster, self._function, self._check, self._tell = cluster, function, check, tell
         self._flying: dict[str, tuple[Task, Future]] = {}
         self._landed: queue.SimpleQueue[Future] = queue.SimpleQueue()
-        self._numbers = itertools.count()
         self._threads, self._counted, self._alone_since = max(cluster.threads(), 1), time.monotonic(), 0.0
 
     def __len__(self) -> int:
@@ -56,8 +55,8 @@ class Flights(Generic[Task]):
 
     def start(self, task: Task, *arguments: Any) -> None:
         """Have the function called with these arguments."""
-        # A name of its own: Dask takes tasks of one name for the same.
-        key = f"lowlight{id(self):x}x{next(self._numbers)}"
+        # Dask takes tasks of one name for the same, and what stands before a hash for their kind, which it remembers.
+        key = f"lowlight-{uuid.uuid4().hex}"
         future = self._cluster.client.submit(self._function, *arguments, key=key, pure=False)
         self._flying[key] = (task, future)
         future.add_done_callback(self._landed.put)
