@@ -143,7 +143,7 @@ def main() -> None:
             print(f"  {title} {per}: {1e6 * (c1 - c0) / per:.0f} us an entry, processor {1e6 * (p1 - p0) / per:.0f} us")
         todo = ArchiveOrder(Order(Wishes(), Settings.read(), DicomReading()), output)
         started = time.perf_counter()
-        quiet = {"distributed.worker.profile.enabled": False, "distributed.scheduler.worker-saturation": "inf"}
+        quiet = {"distributed.worker.profile.enabled": False, "distributed.admin.low-level-log-length": 10}
         with (
             dask.config.set(quiet),
             LocalCluster(1, arguments.workers, processes=False, dashboard_address=None) as local,

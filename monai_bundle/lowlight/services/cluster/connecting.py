@@ -26,6 +26,8 @@ _SECONDS_TO_CONNECT = 10.0
 _SECONDS_FOR_WORKERS = 30.0
 _SECONDS_TO_START = 120.0
 _SECONDS_TO_LEAVE = 2.0
+# What was sent is not kept to be looked at: a thousand messages with all their entries at each worker.
+_FORGETFUL = {"distributed.admin.low-level-log-length": 10}
 _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -120,7 +122,7 @@ def connected(address: Address, debug: bool = False) -> Iterator[Cluster]:
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(level)
     if address.workers is None:
-        with dask.config.set({"distributed.comm.timeouts.connect": f"{_SECONDS_TO_CONNECT:g}s"}):
+        with dask.config.set({**_FORGETFUL, "distributed.comm.timeouts.connect": f"{_SECONDS_TO_CONNECT:g}s"}):
             client = _reached(address, distributed)
             try:
                 _wait_for_workers(client, address)
@@ -181,6 +183,7 @@ def _local_settings(workers: int) -> dict[str, Any]:
     if named.isdigit() and int(named):
         threads = min(threads, int(named))
     return {
+        **_FORGETFUL,
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(_LIBRARIES, str(threads)),
         # A task whose worker dies comes back at once: what to do then is decided here, not by repeating it blindly.
         "distributed.scheduler.allowed-failures": 0,
