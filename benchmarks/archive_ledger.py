@@ -63,6 +63,14 @@ class TimedLedger(Ledger):
         self.clock, self.cpu = [0.0] * TENTHS, [0.0] * TENTHS
         self._each, self._ended = entries / TENTHS, 0
 
+    def described(self) -> str:
+        """Microseconds an entry, by tenth."""
+        lines = []
+        for title, seconds in (("clock", self.clock), ("processor", self.cpu)):
+            figures = " ".join(f"{1e6 * one / self._each:.0f}" for one in seconds)
+            lines.append(f"  us an entry in the ledger, by tenth, {title}: {figures}")
+        return "\n".join(lines)
+
     def _timed(self, work: Callable[..., Any], *arguments: Any) -> Any:
         clock, cpu = time.perf_counter(), time.thread_time()
         try:
@@ -89,10 +97,11 @@ class TimedLedger(Ledger):
         return new
 
 
-class Adding:
+class Followed:
     """Follows the list on its way into the ledger, and then what is done."""
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, ledger: TimedLedger) -> None:
+        self._ledger = ledger
         self.moments = [(0, time.perf_counter(), time.thread_time())]
         self.done, self._entries, self._told = 0, entries, time.monotonic()
 
@@ -103,7 +112,7 @@ class Adding:
         self.done += len(verdicts)
         if time.monotonic() - self._told > 60:
             self._told = time.monotonic()
-            print(f"  {self.done} of {self._entries}, {memory():.0f} MB", flush=True)
+            print(f"{self.done} of {self._entries}, {memory():.0f} MB\n{self._ledger.described()}", flush=True)
 
     def note(self, text: str) -> None:
         print(text)
@@ -129,12 +138,12 @@ def main() -> None:
             for number in range(count):
                 stream.write(f"/archive/{number // 10_000:04}/{number // 200:06}/image-{number:08}.png\n")
         output = folder / "out"
-        ledger, heard = TimedLedger(output, count), Adding(count)
+        ledger = TimedLedger(output, count)
+        heard = Followed(count, ledger)
         fill(ledger, Manifest.of(manifest), heard, "simulated")
         moments = heard.moments
-        print(
-            f"{count} entries listed in {moments[-1][1] - moments[0][1]:.1f} s, {memory():.0f} MB at most", flush=True
-        )
+        listing = moments[-1][1] - moments[0][1]
+        print(f"{count} entries listed in {listing:.1f} s, {memory():.0f} MB at most", flush=True)
         for title, (n0, c0, p0), (n1, c1, p1) in (
             ("first", moments[0], moments[1]),
             ("last", moments[-2], moments[-1]),
@@ -156,13 +165,8 @@ def main() -> None:
         assert counts[State.DONE] + counts[State.REFUSED] == count == heard.done, counts
         print(f"worked off in {seconds:.0f} s by {arguments.workers} workers ({count / seconds:.0f}/s), ", end="")
         print(f"{memory():.0f} MB at most, ledger {ledger.file.stat().st_size / count:.0f} bytes an entry")
-        for title, tenth in (("first", 0), ("last", TENTHS - 1)):
-            per = count / TENTHS
-            clock, cpu = 1e6 * ledger.clock[tenth] / per, 1e6 * ledger.cpu[tenth] / per
-            print(f"  {title} tenth: {clock:.0f} us an entry in the ledger, processor {cpu:.0f} us")
-        print(
-            f"  last / first: {ledger.clock[-1] / ledger.clock[0]:.2f}, processor {ledger.cpu[-1] / ledger.cpu[0]:.2f}"
-        )
+        clock, cpu = ledger.clock[-1] / ledger.clock[0], ledger.cpu[-1] / ledger.cpu[0]
+        print(f"{ledger.described()}\n  last / first: {clock:.2f}, processor {cpu:.2f}")
         assert ledger.check() == "ok"
         ledger.close()
 
