@@ -128,9 +128,12 @@ class _Chunk:
             if not os.path.lexists(entry.path):
                 reason = f"{entry.path}: does not exist; check the path"
                 self._end(Verdict(entry.number, State.MISSING, reason))
-        doer = GroupDoer(
-            self._made, self, self._order.order.value_range, self._order.order.reading, _Results(self), False
-        )
+        if not self._waiting:
+            return
+        # Before anything is begun: a death while the engine loads is no file's fault.
+        work = self._made()
+        reading, value_range = self._order.order.reading, self._order.order.value_range
+        doer = GroupDoer(lambda: work, self, value_range, reading, _Results(self))
         swept: set[Path] = set()
         for group in self._groups():
             wanted = [job for job in group if self.is_waiting(job.found.path)]
