@@ -42,6 +42,7 @@ soak: $(VENV)/.test servers
 	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
 	PYTHONPATH=tests/services/pacs $(BIN)/python tests/soak_pacs.py
 	PYTHONPATH=tests/services $(BIN)/python tests/soak_worker.py
+	PYTHONPATH=tests/cli $(BIN)/python tests/soak_archive.py
 	$(BIN)/python tests/slicer/soak_slicer.py
 
 acceptance: $(VENV)/.test
@@ -61,6 +62,8 @@ bench: $(VENV)/.test $(VENV)-label/lowlight_done
 	$(BIN)/python benchmarks/pacs_time.py
 	$(BIN)/python benchmarks/label_time.py
 	$(BIN)/python benchmarks/slicer_time.py
+	$(BIN)/python benchmarks/cluster_time.py
+	$(BIN)/python benchmarks/archive_ledger.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-label out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis monai_bundle/*.egg-info *.egg-info
@@ -77,7 +80,7 @@ $(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.bundle
-	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,test]"
+	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,cluster,test]"
 	@touch $@
 
 # MONAI Label's server lives in an environment of its own, over this one: 110 MB more.

@@ -205,19 +205,34 @@ def _started(workers: int, level: int, distributed: Any) -> Any:
     from distributed.security import Security
 
     try:
-        return distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            protocol="tls://",
-            security=Security.temporary(),
-            dashboard_address="127.0.0.1:0",
-            memory_limit=None,
-            silence_logs=level,
-        )
+        with _unwarned():
+            return distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                memory_limit=None,
+                silence_logs=level,
+            )
     except (OSError, RuntimeError, TimeoutError) as error:
         raise ClusterError(f"{workers} worker processes cannot be started ({_short(error)}); try fewer") from None
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Processes that start meanwhile give no warnings of Python's: one of them tidies up, and says so to the user."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _reached(address: Address, distributed: Any) -> Client:
