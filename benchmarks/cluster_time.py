@@ -1,4 +1,4 @@
-"""What a cluster of two worker processes costs beside two independent processes on the same images, in one run, in turns.
+"""What a cluster of two worker processes costs beside two independent processes on the same images, in turns.
 
     python benchmarks/cluster_time.py [--images 60] [--side 192] [--rounds 2]
 
