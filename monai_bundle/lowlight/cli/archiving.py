@@ -137,8 +137,8 @@ def archive(
                 fill(ledger, listed, progress, _deciding(order, named_as_inputs))
                 if retry:
                     ledger.retry()
-                progress.start()
                 settle(ledger, progress)
+                progress.start()
                 if ledger.counts()[State.WAITING]:
                     progress.show("starting the workers")
                     todo = ArchiveOrder(order, output, named_as_inputs, explicit=not listed.is_folder)
@@ -222,6 +222,8 @@ class _Progress:
 
         self._total = self._ledger.total()
         self._ended = self._total - self._ledger.counts()[State.WAITING]
+        self._worked = 0
+        self._passed.clear()
         self._passed.append((time.monotonic(), self._ended))
         self._bar.update(self._task, total=self._total, completed=self._ended)
 
@@ -237,7 +239,7 @@ class _Progress:
     def verdicts(self, entries: dict[int, Entry], verdicts: Sequence[Verdict]) -> None:
         """What became of some entries."""
         self._ended += len(verdicts)
-        self._worked += sum(not verdict.known for verdict in verdicts)
+        self._worked += len(verdicts)
         now = time.monotonic()
         self._passed.append((now, self._ended))
         while len(self._passed) > 2 and now - self._passed[0][0] > _WINDOW:

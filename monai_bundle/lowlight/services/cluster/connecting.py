@@ -136,6 +136,9 @@ def connected(address: Address, debug: bool = False) -> Iterator[Cluster]:
         try:
             with distributed.Client(started, set_as_default=False) as client:
                 yield Cluster(client, address)
+        except BaseException:
+            _kill(started)
+            raise
         finally:
             with suppress(Exception):
                 started.close(timeout=_SECONDS_TO_LEAVE)
@@ -219,6 +222,21 @@ def _started(workers: int, level: int, distributed: Any) -> Any:
             )
     except (OSError, RuntimeError, TimeoutError) as error:
         raise ClusterError(f"{workers} worker processes cannot be started ({_short(error)}); try fewer") from None
+
+
+def _kill(started: Any) -> None:
+    """End the processes at once, and wait until they are gone; what they write is whole or not there."""
+    import psutil
+
+    processes = []
+    for nanny in list(started.workers.values()):
+        nanny.auto_restart = False
+        with suppress(psutil.Error, AttributeError):
+            processes.append(psutil.Process(nanny.process.pid))
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_SECONDS_TO_LEAVE)
 
 
 @contextmanager
