@@ -195,9 +195,13 @@ def _local_settings(workers: int) -> dict[str, Any]:
         # Nothing is served but Dask's own protocol, encrypted and for those who know the key of this run.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
-        # What Dask would watch for its dashboard, which is off, costs time.
+        # What Dask looks at many times a second, for its dashboard, which is off, and for data that do not exist here.
         "distributed.worker.profile.enabled": False,
-        "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.system-monitor.interval": "30s",
+        "distributed.admin.tick.interval": "1s",
+        "distributed.worker.memory.monitor-interval": "30s",
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.scheduler.work-stealing-interval": "1s",
         # The system decides about memory: a share of it each would end what fits into the whole.
         "distributed.worker.memory.terminate": False,
         "distributed.comm.timeouts.connect": f"{_SECONDS_TO_START:g}s",

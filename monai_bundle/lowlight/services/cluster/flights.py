@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 _AT_EACH = 3
-_LOOK_AGAIN = 0.25
+_LOOK_AGAIN, _COUNT_AGAIN = 0.25, 5.0
 _PATIENCE = 600.0
 
 Task = TypeVar("Task")
@@ -107,7 +107,7 @@ class Flights(Generic[Task]):
         if not self._cluster.is_there():
             raise self._cluster.gone()
         now = time.monotonic()
-        if now - self._counted < 1:
+        if now - self._counted < _COUNT_AGAIN:
             return
         self._counted, threads = now, self._cluster.threads()
         if threads:
