@@ -115,6 +115,14 @@ def test_workers_that_do_not_fit_are_refused_by_name(tmp_path: Path, capsys: pyt
     assert (
         f"{host} (127.0.0.1) has lowlight 9.9.9 instead of {package.__version__}; install the same there" in ended.err
     )
+    without = tmp_path / "without" / "lowlight"
+    without.mkdir(parents=True)
+    (without / "__init__.py").write_text('raise ImportError("there is none")')
+    with running(tmp_path / "more") as dask:
+        dask.worker(PYTHONPATH=str(without.parent))
+        ended = lowlight(capsys, *command, dask.address)
+    assert ended.code == 1
+    assert ": lowlight does not run there (" in ended.err
     assert not list((tmp_path / "out").rglob("*")), "nothing was begun, and nothing is left of the look"
 
 

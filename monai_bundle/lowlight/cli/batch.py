@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from lowlight.imaging.reading import DEFAULT_READING
 
 _OUT = "'-o'"
 
-Spread = Callable[[Iterable[Sequence[Job]]], Iterator[Sequence[Event]]]
+Spread = Callable[[Iterable[Sequence[Job]]], Generator[Sequence[Event]]]
 """Has groups done elsewhere and gives what is told of each, in their order."""
 
 
@@ -160,9 +161,11 @@ class Batch:
 
         def do_all() -> None:
             try:
-                for events in spread(writable()):
-                    with interruption.held():
-                        tell([*recorded.popleft().events, *events], self.report)
+                # Closed in any case: processes may have been started for it.
+                with closing(spread(writable())) as done:
+                    for events in done:
+                        with interruption.held():
+                            tell([*recorded.popleft().events, *events], self.report)
             except Exception as error:
                 self.report.failed(error)
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lowlight.batch.doing import Job
@@ -28,7 +28,7 @@ def spread_over(
 
     require_dask()
 
-    def spread(groups: Iterable[Sequence[Job]]) -> Iterator[Sequence[Event]]:
+    def spread(groups: Iterable[Sequence[Job]]) -> Generator[Sequence[Event]]:
         from lowlight.enhance.settings import Settings
         from lowlight.services.cluster.connecting import Address
         from lowlight.services.cluster.groups import do_elsewhere

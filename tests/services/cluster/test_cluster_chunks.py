@@ -138,6 +138,7 @@ def test_no_patient_names_a_result_unless_asked_for(tmp_path: Path) -> None:
 def test_a_chunk_that_takes_long_is_told_of_in_turns(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "_TOLD_AFTER", 0.0)
+    monkeypatch.setattr(chunks, "_TURN", 0.0)
+    monkeypatch.setattr(chunks, "_TURN_PER_LOOK", 0.0)
     todo, listed = order(tmp_path / "out", saying), entries(sorted(source.rglob("*.png")), source)
     assert states(do(todo, listed)) == {1: "done"}

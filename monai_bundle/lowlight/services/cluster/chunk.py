@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +25,7 @@ from lowlight.services.cluster.probing import identity
 from lowlight.services.cluster.process import ONE_AT_A_TIME, Order, engine
 
 _DEATHS = 2
-_TOLD_AFTER = 10.0  # seconds
+_TURN, _TURN_PER_LOOK = 10.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Chunk:
         self._waiting = {entry.number: entry for entry in entries if entry.state is State.WAITING}
         self._by_path = {entry.path: entry for entry in entries}
         self._current, self._warnings = Path(), dict[Path, str]()
-        self._until = time.monotonic() + _TOLD_AFTER
+        self._until = 0.0
 
     def accept(self, known: dict[int, Verdict]) -> None:
         """Entries that have been done, of which the ledger does not know yet."""
@@ -147,21 +147,25 @@ class _Chunk:
             if time.monotonic() > self._until:
                 return
 
-    def _groups(self) -> Iterator[list[Job]]:
-        order = self._order
-        found = [self._found(entry) for entry in self._entries if self._takes_part(entry)]
-        hashed = not order.named_as_inputs
-        for group in arrange(found, order.order.reading.limits, hashed):
+    def _groups(self) -> list[list[Job]]:
+        order, started = self._order, time.monotonic()
+        folders = {entry.path.parent for entry in self._waiting.values()}
+        found = [self._found(entry) for entry in self._entries if self._takes_part(entry, folders)]
+        groups = [
             # What a directory of media lists is an entry of its own, or not asked for.
-            yield [Job(item, self._target(item)) for item in group if item.path in self._by_path]
+            [Job(item, self._target(item)) for item in group if item.path in self._by_path]
+            for group in arrange(found, order.order.reading.limits, not order.named_as_inputs)
+        ]
+        # Headers are looked at in each turn: the more of them there are, the longer it is.
+        now = time.monotonic()
+        self._until = now + max(_TURN, _TURN_PER_LOOK * (now - started))
+        return groups
 
-    def _takes_part(self, entry: Entry) -> bool:
+    def _takes_part(self, entry: Entry, folders: set[Path]) -> bool:
         """Waiting ones, and results among DICOM that may have got one tone together with them."""
         if entry.number in self._waiting:
             return True
-        folder = entry.path.parent
-        shares = any(other.path.parent == folder for other in self._waiting.values())
-        return entry.state is State.DONE and shares and _kind(entry.path) == "dicom"
+        return entry.state is State.DONE and entry.path.parent in folders and _kind(entry.path) == "dicom"
 
     def _found(self, entry: Entry) -> Found:
         return Found(entry.path, Path(places.below(Path(), entry.place)), self._order.explicit)

@@ -160,7 +160,11 @@ def check(cluster: Cluster, output: Path, inputs: Sequence[Path]) -> None:
         return
     with _witness(output) as witness:
         paths = tuple(os.path.abspath(path) for path in (witness, *inputs))  # noqa: PTH100  (links stay links)
-        looked: Mapping[str, Any] = cluster.client.run(look, paths, on_error="return")
+        try:
+            looked: Mapping[str, Any] = cluster.client.run(look, paths, on_error="return")
+        except Exception as error:
+            # What a worker cannot even load is raised here, and does not say where.
+            looked = {cluster.address.text: error}
     for worker, sight in looked.items():
         where = _host(worker)
         if not isinstance(sight, Sight):

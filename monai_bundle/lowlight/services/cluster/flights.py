@@ -54,7 +54,13 @@ class Flights(Generic[Task]):
         return len(self) < _AT_EACH * self._threads
 
     def start(self, task: Task, *arguments: Any) -> None:
-        """Have the function called with these arguments."""
+        """Have the function called with these arguments.
+
+        Raises:
+            ClusterError: the scheduler has gone away.
+        """
+        if not self._cluster.is_there():
+            raise self._cluster.gone()
         # Dask takes tasks of one name for the same, and what stands before a hash for their kind, which it remembers.
         key = f"lowlight-{uuid.uuid4().hex}"
         future = self._cluster.client.submit(self._function, *arguments, key=key, pure=False)
@@ -68,6 +74,7 @@ class Flights(Generic[Task]):
             ClusterError: the scheduler has gone away, or there has been no worker for ten minutes.
             Exception: what the function raised.
         """
+        from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
         while True:
@@ -78,23 +85,13 @@ class Flights(Generic[Task]):
                 self._look()
                 continue
             task, _ = self._flying.pop(str(future.key))
-            if future.status == "finished":
-                try:
-                    return task, future.result()
-                except (OSError, TimeoutError) as error:
-                    # The result was still at the worker, or on its way.
-                    self._look()
-                    if isinstance(error, OSError) and not self._cluster.is_there():
-                        raise self._cluster.gone() from None
-                    return task, Lost()
-            if future.status == "error":
-                failure = future.exception()
-                if isinstance(failure, KilledWorker):
-                    return task, Lost()
-                raise failure
-            if not self._cluster.is_there():
-                raise self._cluster.gone()
-            return task, Lost()
+            try:
+                return task, future.result()
+            except (KilledWorker, OSError, TimeoutError, FutureCancelledError):
+                # It died with what it had in hands, or with a result that was still there.
+                if not self._cluster.is_there():
+                    raise self._cluster.gone() from None
+                return task, Lost()
 
     def stop(self) -> None:
         """Forget what is under way."""

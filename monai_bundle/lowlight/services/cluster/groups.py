@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def do_elsewhere(
     names: Mapping[Path, str],
     check_often: Check,
     note: Callable[[str], None],
-) -> Iterator[Sequence[Event]]:
+) -> Generator[Sequence[Event]]:
     """Do groups in a cluster, which is started or connected to when the first of them is known.
 
     Args:
