@@ -15,7 +15,7 @@ from lowlight.services.cluster.flights import Flights, Lost
 from lowlight.services.cluster.probing import identity
 from lowlight.services.cluster.process import Order, Told, do_groups
 
-_FILES_AT_ONCE = 4
+_FILES_AT_ONCE = 8
 _BYTES_AT_ONCE = 1_000_000
 _SAMPLES = 1
 
