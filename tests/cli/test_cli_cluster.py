@@ -12,6 +12,12 @@ from cli_runs import dark, fingerprints, grey, lowlight, retina, save
 from dicom_files import grey_clip
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the workers have it: the last bit of what the network says depends on how many threads add it up."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture
 def mixture(tmp_path: Path) -> Path:
     """Images of several kinds, a clip that shares one tone, and files that are refused and skipped."""
