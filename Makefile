@@ -42,6 +42,7 @@ soak: $(VENV)/.test servers
 	PYTHONPATH=tests/cli $(BIN)/python tests/soak_dicom.py
 	PYTHONPATH=tests/services/pacs $(BIN)/python tests/soak_pacs.py
 	PYTHONPATH=tests/services $(BIN)/python tests/soak_worker.py
+	PYTHONPATH=tests/cli $(BIN)/python tests/soak_archive.py
 	$(BIN)/python tests/slicer/soak_slicer.py
 
 acceptance: $(VENV)/.test
@@ -73,7 +74,7 @@ $(VENV)/.bundle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.bundle
-	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,video,test]"
+	$(PIP_INSTALL) -e ".[bundle,train,study,pacs,cluster,video,test]"
 	@touch $@
 
 # MONAI Label's server lives in an environment of its own, over this one: 110 MB more.

@@ -7,6 +7,7 @@ it as it is; no traceback reaches a user.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class LowLightError(Exception):
@@ -25,6 +26,10 @@ class InputError(LowLightError):
     def __init__(self, source: str | Path, fault: str, remedy: str = "") -> None:
         self.source, self.fault, self.remedy = str(source), fault, remedy
         super().__init__(f"{self.source}: {fault}" + (f"; {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are made anew from their message alone where they go from one process to another.
+        return _anew, (type(self), vars(self))
 
 
 class NotAnImageError(InputError):
@@ -80,5 +85,15 @@ class UnavailableError(LowLightError):
     """Another system does not answer, or lets nobody in: what it was asked for waits until it does."""
 
 
+class ClusterError(LowLightError):
+    """A cluster cannot be reached, has gone away, or its workers do not fit this machine; what is done is kept."""
+
+
 class RejectedError(LowLightError):
     """Another system answered, and would not take or give this object."""
+
+
+def _anew(kind: type[InputError], state: dict[str, Any]) -> InputError:
+    error = kind(state["source"], state["fault"], state["remedy"])
+    vars(error).update(state)
+    return error

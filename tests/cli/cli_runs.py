@@ -67,11 +67,14 @@ def _take_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def until(condition: Callable[[], bool], child: subprocess.Popen[str], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], child: subprocess.Popen[str] | None, seconds: float = 60) -> None:
     """Wait until something is so; fails if the child ends before, or if it takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "took too long"
+        if child is None:
+            time.sleep(0.02)
+            continue
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=0.02)
             raise AssertionError(f"ended with {child.returncode}: {child.communicate()}")

@@ -17,9 +17,9 @@ import pytest
 import typer
 from cli_runs import dark, grey, load, lowlight, names, save, start, until
 
+from lowlight.batch.signals import Interruption
 from lowlight.cli.guarding import guarded
 from lowlight.cli.report import Report
-from lowlight.cli.signals import Interruption
 from lowlight.errors import BundleError
 
 MANY = 2000

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import lowlight
+from lowlight.cli.archiving import archive
 from lowlight.cli.demonstrating import demo
 from lowlight.cli.enhancing import enhance
 from lowlight.cli.evaluating import evaluate
@@ -46,7 +47,7 @@ def _lowlight(
     pass
 
 
-for command in (demo, enhance, quantify, simulate, evaluate, label_app, worker):
+for command in (demo, enhance, archive, quantify, simulate, evaluate, label_app, worker):
     app.command()(command)
 app.add_typer(study, name="study")
 app.add_typer(pacs, name="pacs")

@@ -3,66 +3,33 @@
 from __future__ import annotations
 
 import os
-import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import typer
-from numpy.typing import NDArray
 
-from lowlight.cli.guarding import decoders_silenced
+from lowlight.batch.doing import GroupDoer, Job, Told, Work, Writing
+from lowlight.batch.recording import Event, Recorder, tell
+from lowlight.batch.signals import interruption
+from lowlight.batch.text import printable
 from lowlight.cli.report import Report
-from lowlight.cli.signals import interruption
-from lowlight.cli.text import printable, unexpected
-from lowlight.cli.unused_range import unused_range
-from lowlight.errors import InputError, LowLightError, NotAnImageError, OutputError
-from lowlight.imaging import Found, MedicalImage, collect, plan_names, write
+from lowlight.errors import InputError, OutputError
+from lowlight.imaging import Found, collect, plan_names
 from lowlight.imaging.atomic import sweep
-from lowlight.imaging.dicom_series import arrange, can_be_joined, joined
+from lowlight.imaging.dicom_series import arrange
 from lowlight.imaging.filetype import SUFFIXES, identify, is_clip, split_suffix
 from lowlight.imaging.limits import DicomReading
 from lowlight.imaging.naming import CLIP_RESULTS
-from lowlight.imaging.processing import Processing
 from lowlight.imaging.reading import DEFAULT_READING
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one image.
-
-    Attributes:
-        pixels: the result, in shape and units of the source's.
-        derivation: what was done, for the metadata of the result.
-        parameters: the same for programs.
-        line: the same for people, if they are told of each file.
-        written: called once the result is on disk.
-        unchanged: the source was left as it is; counted apart.
-    """
-
-    pixels: NDArray[Any]
-    derivation: str | Processing
-    parameters: dict[str, Any] = field(default_factory=dict)
-    line: str = ""
-    written: Callable[[], None] | None = None
-    unchanged: bool = False
-
 
 _OUT = "'-o'"
 
-Work = Callable[[MedicalImage, Found, Callable[[int, int], None]], Outcome]
-"""From an image, where it was found, and a progress callback (done, total), to its result."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file to work on and where its result belongs."""
-
-    found: Found
-    target: Path
+Spread = Callable[[Iterable[Sequence[Job]]], Generator[Sequence[Event]]]
+"""Has groups done elsewhere and gives what is told of each, in their order."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +98,7 @@ def plan(paths: Sequence[Path], output: Path, dicom: DicomReading | None = None,
 
 
 class Batch:
-    """Does the jobs of a plan one after the other, and tells a report of each.
+    """Does the jobs of a plan, and tells a report of each.
 
     Args:
         the_plan: the jobs.
@@ -153,6 +120,7 @@ class Batch:
     ) -> None:
         self.clips = clips
         self.plan, self.report, self.debug, self.dicom, self.compress = the_plan, report, debug, dicom, compress
+        self._loaded: Work | None = None
 
     def run(
         self,
@@ -161,7 +129,7 @@ class Batch:
         value_range: tuple[float, float] | None,
         finish: Callable[[], None] | None = None,
     ) -> int:
-        """Do all jobs and return the exit code.
+        """Do all jobs one after the other and return the exit code.
 
         Args:
             prepare: loads what the work needs; called once, when the first image has been read, so that a batch
@@ -170,33 +138,63 @@ class Batch:
             value_range: (black, white) for files that do not say.
             finish: called after the last job, unless the batch is interrupted; what it raises ends the batch.
         """
-        work: Work | None = None
+        writing = Writing(self.compress)
+        work = partial(self._prepared, prepare, waiting_for)
+        doer = GroupDoer(work, self.report, value_range, self.dicom, writing, self.debug)
+
+        def do_all() -> None:
+            for group in self.plan.groups:
+                interruption.check()
+                jobs = [job for job in group if self._may_be_written(job, self.report)]
+                if jobs and self.clips is not None and is_clip(jobs[0].found.path):
+                    work()
+                    with doer.refusing(jobs[0]):
+                        self.clips(jobs[0])
+                else:
+                    doer.do(jobs)
+
+        return self._ended(do_all, finish)
+
+    def run_elsewhere(self, spread: Spread, finish: Callable[[], None] | None = None) -> int:
+        """Have all jobs done by other processes and return the exit code; what is told is told in the same order.
+
+        Args:
+            spread: has groups done. What it raises ends the batch.
+            finish: as for `run`.
+        """
+        recorded: deque[Recorder] = deque()
+
+        def writable() -> Iterator[Sequence[Job]]:
+            for group in self.plan.groups:
+                recorded.append(recorder := Recorder())
+                jobs = [job for job in group if self._may_be_written(job, recorder)]
+                if jobs and is_clip(jobs[0].found.path):
+                    fault = "is a film, which is done by one process; enhance it without --cluster"
+                    recorder.refused(jobs[0].found.path, f"{jobs[0].found.path}: {fault}")
+                    jobs = []
+                yield jobs
+
+        def do_all() -> None:
+            try:
+                # Closed in any case: processes may have been started for it.
+                with closing(spread(writable())) as done:
+                    for events in done:
+                        with interruption.held():
+                            tell([*recorded.popleft().events, *events], self.report)
+            except Exception as error:
+                self.report.failed(error)
+                raise
+
+        return self._ended(do_all, finish)
+
+    def _ended(self, do_all: Callable[[], None], finish: Callable[[], None] | None) -> int:
         try:
             with self.report:
                 for folder in self.plan.empty:
                     self.report.note(f"no image found in {folder}")
                 for folder in {job.target.parent for job in self.plan.jobs}:
                     sweep(folder)
-                for group in self.plan.groups:
-                    interruption.check()
-                    if self.clips is not None and is_clip(group[0].found.path):
-                        if self._may_be_written(group[0]):
-                            work = work or self._prepared(prepare, waiting_for)
-                            with self._refusing(group[0]):
-                                self.clips(group[0])
-                        continue
-                    started = time.monotonic()
-                    read = [(job, image) for job in group if (image := self._readable(job, value_range)) is not None]
-                    reading = time.monotonic() - started
-                    if not read:
-                        continue
-                    if work is None:
-                        work = self._prepared(prepare, waiting_for)
-                    if len(read) > 1 and can_be_joined([image for _, image in read]):
-                        self._do_together(read, work, reading)
-                        continue
-                    for job, image in read:
-                        self._do(job, image, work, reading / len(read))
+                do_all()
             if finish is not None:
                 self._finished(finish)
         except KeyboardInterrupt:
@@ -207,12 +205,14 @@ class Batch:
         return self.report.exit_code
 
     def _prepared(self, prepare: Callable[[], Work], waiting_for: str) -> Work:
-        self.report.show(waiting_for)
-        try:
-            return prepare()
-        except Exception as error:
-            self.report.failed(error)
-            raise
+        if self._loaded is None:
+            self.report.show(waiting_for)
+            try:
+                self._loaded = prepare()
+            except Exception as error:
+                self.report.failed(error)
+                raise
+        return self._loaded
 
     def _finished(self, finish: Callable[[], None]) -> None:
         try:
@@ -222,107 +222,16 @@ class Batch:
             self.report.failed(error)
             raise
 
-    def _may_be_written(self, job: Job) -> bool:
+    def _may_be_written(self, job: Job, told: Told) -> bool:
         """Refuses a result that could not be written under its name, before anything is loaded for it."""
         try:
             if identity(job.target) in self.plan.inputs:
                 raise OutputError(job.target, "is one of the inputs, which are never changed", "choose another folder")
             _check_kind(job)
         except OutputError as error:
-            self.report.refused(job.found.path, f"{job.found.path} has no result: {error}")
+            told.refused(job.found.path, f"{job.found.path} has no result: {error}")
             return False
         return True
-
-    def _readable(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
-        """The image, unless it is refused or skipped, which is told."""
-        interruption.check()
-        return self._read(job, value_range) if self._may_be_written(job) else None
-
-    def _read(self, job: Job, value_range: tuple[float, float] | None) -> MedicalImage | None:
-        self.report.begin(job.found.path)
-        try:
-            with decoders_silenced(self.debug):
-                image = job.found.read(value_range, self.dicom)
-                warning = unused_range(image) if value_range is None else None
-            if warning is not None:
-                self.report.warn(warning)
-            return image
-        except NotAnImageError as error:
-            self.report.skipped(error)
-        except LowLightError as error:
-            self.report.refused(job.found.path, str(error))
-        except Exception as error:
-            self._refuse_unexpected(job, error)
-        return None
-
-    def _do(self, job: Job, image: MedicalImage, work: Work, reading: float) -> None:
-        started = time.monotonic()
-        self.report.begin(job.found.path)
-        with self._refusing(job):
-            outcome = work(image, job.found, self.report.step)
-            with interruption.held():
-                self._write(job, image, outcome.pixels, outcome.derivation)
-                if outcome.written is not None:
-                    outcome.written()
-                seconds = reading + time.monotonic() - started
-                self.report.done(job.found.path, job.target, seconds, outcome.parameters, line=outcome.line)
-                self.report.unchanged += outcome.unchanged
-
-    def _do_together(self, read: Sequence[tuple[Job, MedicalImage]], work: Work, reading: float) -> None:
-        """The images as frames of one, so that they get one tone; each then becomes its own result."""
-        started = time.monotonic()
-        first = read[0][0]
-        self.report.begin(first.found.path)
-        outcome = None
-        with self._refusing(*(job for job, _ in read)):
-            outcome = work(joined([image for _, image in read]), first.found, self.report.step)
-        if outcome is None:
-            return
-        written = outcome.written
-        seconds = (reading + time.monotonic() - started) / len(read)
-        parameters = {**outcome.parameters, "files_with_one_tone": len(read)}
-        for (job, image), pixels in zip(read, outcome.pixels, strict=True):
-            interruption.check()
-            with self._refusing(job), interruption.held():
-                self._write(job, image, pixels, outcome.derivation)
-                if written is not None:
-                    written()
-                    written = None
-                line = outcome.line if job is first else ""
-                self.report.done(job.found.path, job.target, seconds, parameters, line=line)
-                self.report.unchanged += outcome.unchanged
-
-    def _write(self, job: Job, image: MedicalImage, pixels: NDArray[Any], derivation: str | Processing) -> None:
-        write(image, pixels, job.target, derivation=derivation, compress=self.compress)
-
-    @contextmanager
-    def _refusing(self, *jobs: Job) -> Iterator[None]:
-        """Tell what goes wrong in this block as a refusal of each of these files."""
-        try:
-            yield
-        except OutputError as error:
-            self._refuse(jobs, f"has no result: {error}", " ")
-        except InputError as error:
-            # The engine sees pixels without a name; the user has to know which file it was.
-            self._refuse(jobs, f"{error.fault}" + (f"; {error.remedy}" if error.remedy else ""))
-        except LowLightError as error:
-            self._refuse(jobs, str(error))
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            for job in jobs:
-                self._refuse_unexpected(job, error)
-
-    def _refuse(self, jobs: Sequence[Job], message: str, joint: str = ": ") -> None:
-        for job in jobs:
-            self.report.refused(job.found.path, f"{job.found.path}{joint}{message}")
-
-    def _refuse_unexpected(self, job: Job, error: Exception) -> None:
-        # Some libraries turn a Ctrl-C into an error of their own.
-        interruption.check()
-        if self.debug:
-            traceback.print_exc()
-        self.report.refused(job.found.path, f"{job.found.path}: {unexpected(error)}")
 
 
 def _without_results(found: Iterable[Found], folders: Sequence[Path], output: Path) -> list[Found]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from lowlight.cli.batch import Job
+from lowlight.batch.doing import Job
+from lowlight.batch.signals import interruption
+from lowlight.batch.text import counted, printable
 from lowlight.cli.report import Report
-from lowlight.cli.signals import interruption
-from lowlight.cli.text import counted, printable
 from lowlight.errors import OutputError
 from lowlight.imaging.atomic import atomic_path
 from lowlight.imaging.label import burn_at, label_place
@@ -33,16 +33,12 @@ EVERY = 25
 """Frames of the first look between two words about it."""
 
 
-class Drawn(Protocol):
-    """What a page takes: `lowlight.reports.EnhancedPage`."""
-
-    def prepare(self, name: str, description: str, result: Result) -> Callable[[], None]:
-        """Draw a result; what comes back adds it to the page."""
-
-
 @dataclass(frozen=True)
 class ClipWishes:
-    """What the user asked for, as the options of `lowlight enhance` say."""
+    """What the user asked for, as the options of `lowlight enhance` say.
+
+    `pictures`: as for `lowlight.batch.enhancing.Wishes`.
+    """
 
     brightness: float | None = None
     denoise: float | None = None
@@ -53,6 +49,7 @@ class ClipWishes:
     lossless: bool = False
     named: bool = False
     limits: Limits = DEFAULT
+    pictures: int | None = None
 
     @property
     def judging(self) -> bool:
@@ -66,14 +63,13 @@ class Clips:
 
     Attributes:
         enhancer: gives the engine; loaded by then. report: told of every film.
-        preview: shows frames before and after while they are made. page: with the name of each film on it.
+        preview: shows frames before and after while they are made. names: what films are called on a page.
     """
 
     wishes: ClipWishes
     enhancer: Callable[[], Enhancer]
     report: Report
     preview: Preview | None = None
-    page: Drawn | None = None
     names: dict[Path, str] | None = None
 
     def __call__(self, job: Job) -> None:
@@ -95,17 +91,16 @@ class Clips:
                 temporary = stack.enter_context(atomic_path(job.target, job.found.path))
                 written = run.write(temporary, container)
                 run.warn(container, written)
-                drawn = run.draw()
+                card = run.draw()
                 with interruption.held():
                     # Only here does the result get its name.
                     stack.pop_all().close()
-                    if drawn is not None:
-                        drawn()
-                    seconds = time.monotonic() - started
+                    if card is not None:
+                        self.report.show_card(card)
+                    seconds, line = time.monotonic() - started, run.line(job.found.path)
                     self.report.done(
-                        job.found.path, job.target, seconds, run.told(written), line=run.line(job.found.path)
+                        job.found.path, job.target, seconds, run.told(written), line=line, unchanged=run.unchanged
                     )
-                    self.report.unchanged += run.unchanged
 
 
 class _Run:
@@ -190,7 +185,7 @@ class _Run:
             batch=1 if self.enhancer.engine.device == "cpu" else BATCH_ON_GPU,
         )
         for number, result in enumerate(results):
-            if self.clips.page is not None and (number == middle or self._middle is None):
+            if self.wishes.pictures is not None and (number == middle or self._middle is None):
                 self._middle = result
             if self.clips.preview is not None:
                 name = printable(self.job.found.path.name)
@@ -232,19 +227,20 @@ class _Run:
         if said:
             self.report.warn(f"{self.job.found.path}: {'; '.join(said)}")
 
-    def draw(self) -> Callable[[], None] | None:
-        """The film's place on the page: its middle frame."""
-        page, shown = self.clips.page, self.found.shown
-        if page is None or shown is None or shown.value_range is None:
+    def draw(self) -> object | None:
+        """What a page shows of the film: its middle frame."""
+        expected, shown = self.wishes.pictures, self.found.shown
+        if expected is None or shown is None or shown.value_range is None:
             return None
+        from lowlight.reports.enhanced import draw_card
+
         result = self._middle or self.enhancer.left_alone(shown.pixels, shown.value_range, self._judged())
         name = (self.clips.names or {}).get(self.job.found.path, "")
         colour = "colour" if self.read.coloured else "grey"
         size = f"{self.clip.width} x {self.clip.height} pixels"
         kind = self.job.target.suffix[1:].upper()
-        return page.prepare(
-            name, f"{size}, {colour}, {kind}, the middle of {counted(self.read.frames, 'frame')}", result
-        )
+        about = f"{size}, {colour}, {kind}, the middle of {counted(self.read.frames, 'frame')}"
+        return draw_card(name, about, result, expected)
 
     def _judged(self) -> Any:
         return next(iter(self.found.scenes.values()), None)

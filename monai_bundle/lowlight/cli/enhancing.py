@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lowlight.batch.text import printable
 from lowlight.cli.guarding import guarded
 from lowlight.cli.options import (
     FLAG,
     AnyModality,
+    ClusterAddress,
     Compression,
     Debug,
     Device,
@@ -31,11 +32,12 @@ from lowlight.cli.options import (
     memory_of,
     strength,
 )
-from lowlight.cli.text import described, printable
 
 if TYPE_CHECKING:
+    from lowlight.batch.enhancing import ImageEnhancer
     from lowlight.cli.report import Report
-    from lowlight.enhance import Enhancer, Result
+    from lowlight.enhance import Result
+    from lowlight.imaging import Found
     from lowlight.reports import EnhancedPage
     from lowlight.services.preview import Preview
 
@@ -109,6 +111,7 @@ def enhance(
     limits: LimitWishes = None,
     max_memory: MaxMemory = None,
     device: Device = "auto",
+    cluster: ClusterAddress = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -118,73 +121,54 @@ def enhance(
     image that is judged undamaged comes out as it is, and a line says so. Films (MP4, MOV, MKV, WebM, AVI; extra
     "video") keep their frames' times and their sound, do not flicker, and come out as .mp4, .mkv or .avi.
     """
-    from lowlight.cli.batch import Batch, Outcome, Work, plan
+    from lowlight.batch.doing import Work
+    from lowlight.batch.enhancing import ImageEnhancer, Wishes
+    from lowlight.cli.batch import Batch, plan
     from lowlight.cli.clips import Clips, ClipWishes
     from lowlight.cli.outputs import PAGE, check_output, known_as, without_outputs
     from lowlight.cli.report import Report
-    from lowlight.imaging import Found, MedicalImage
-    from lowlight.imaging.label import burn_label
-    from lowlight.imaging.processing import Processing
+    from lowlight.cli.spreading import spread_over
 
     check_output(page, PAGE, "--report")
+    if preview and cluster is not None:
+        raise typer.BadParameter("a preview shows what this process makes, not what others do", param_hint="--preview")
     reading = dicom_reading(window, any_modality, limits)
     planned = plan(paths, output, reading, named_as_inputs)
     inputs = without_outputs([job.found for job in planned.jobs], [page])
     the_plan = planned.only(item.path for item in inputs)
     report = Report("enhancing", "enhanced", len(the_plan.jobs), as_json)
     names = known_as(inputs)
-    wishes = {"brightness": brightness, "denoise": denoise, "force": force or None, "label": label or None}
+    wishes = Wishes(
+        brightness,
+        denoise,
+        None if modality is None else modality.value,
+        force,
+        label,
+        device,
+        memory_of(max_memory),
+        reports=as_json,
+        pictures=None if page is None else len(inputs),
+    )
 
     with ExitStack() as stack:
         drawn = None if page is None else stack.enter_context(_page(len(inputs)))
         watched = stack.enter_context(_preview(report)) if preview else None
+        if drawn is not None:
+            report.show_card = drawn.add
 
         @cache
-        def loaded() -> Enhancer:
-            from lowlight import Enhancer
-
-            enhancer = Enhancer(device=device, max_memory=memory_of(max_memory))
-            for kind in enhancer.outdated:
-                report.note(f"settings for {kind} were found with other weights and do not count: calibrate again")
+        def loaded() -> ImageEnhancer:
+            enhancer = ImageEnhancer(wishes)
+            for line in enhancer.outdated:
+                report.note(line)
             return enhancer
 
+        def seen(found: Found, result: Result) -> None:
+            if watched is not None:
+                watched.show(result.source, result.image, result.value_range, printable(found.path.name))
+
         def prepare() -> Work:
-            enhancer = loaded()
-
-            def work(image: MedicalImage, found: Found, progress: Callable[[int, int], None]) -> Outcome:
-                result = enhancer(
-                    image.pixels,
-                    brightness=brightness,
-                    denoise=denoise,
-                    modality=modality or image.modality,
-                    value_range=image.value_range,
-                    frames=image.frames,
-                    progress=progress,
-                    force=force,
-                    valid=image.valid,
-                    tables=image.quantisation,
-                )
-                line = _told(found.path, result) if result.unchanged else ""
-                if watched is not None:
-                    shown = result.frame(len(image.pixels) // 2) if image.frames else result
-                    watched.show(shown.source, shown.image, shown.value_range, printable(found.path.name))
-                written = None if drawn is None else drawn.prepare(names[found.path], described(image), result)
-                # Judging the result takes time: people without a page are not told of it.
-                parameters = result.report if as_json else {}
-                processing = Processing(
-                    result.derivation,
-                    result.facts["model"],
-                    result.facts["weights_sha256"],
-                    {name: str(value) for name, value in wishes.items() if value is not None},
-                    denoised=result.denoise > 0,
-                    brightened=result.brightness > 0,
-                )
-                made = result.image
-                if label and processing.enhanced:
-                    made = burn_label(made, image.value_range, image.frames, image.valid)
-                return Outcome(made, processing, parameters, line, written, result.unchanged)
-
-            return work
+            return loaded().work(names, seen)
 
         def finish() -> None:
             if drawn is not None and page is not None and drawn.rows:
@@ -200,19 +184,16 @@ def enhance(
             lossless=lossless,
             named=named_as_inputs,
             limits=reading.limits,
+            pictures=wishes.pictures,
         )
-        clips = Clips(clip_wishes, loaded, report, watched, drawn, names)
+        clips = Clips(clip_wishes, lambda: loaded().enhancer, report, watched, names)
         batch = Batch(the_plan, report, debug, reading, compress, clips)
-        raise typer.Exit(batch.run(prepare, "loading the network", value_range, finish))
-
-
-def _told(path: Path, result: Result) -> str:
-    """The line about an image that was left alone, and why it was in spite of what is rated."""
-    if result.judged is None or not result.undamaged:
-        return f"{path}: {result.why_unchanged}"
-    from lowlight.reports import reassurance
-
-    return f"{path}: {result.why_unchanged}. {reassurance(result.judged.artifacts.as_dict())}".removesuffix(". ")
+        if cluster is None:
+            code = batch.run(prepare, "loading the network", value_range, finish)
+        else:
+            spread = spread_over(cluster, wishes, batch, value_range, names if page else {})
+            code = batch.run_elsewhere(spread, finish)
+        raise typer.Exit(code)
 
 
 def _preview(report: Report) -> Preview:

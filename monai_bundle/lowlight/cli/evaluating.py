@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lowlight.cli.guarding import decoders_silenced, guarded
+from lowlight.batch.signals import interruption
+from lowlight.batch.silencing import decoders_silenced
+from lowlight.batch.text import counted, printable, unexpected
+from lowlight.cli.guarding import guarded
 from lowlight.cli.options import Debug, Json, ValueRange
-from lowlight.cli.signals import interruption
-from lowlight.cli.text import counted, printable, unexpected
 from lowlight.errors import InputError, LowLightError, NoPartnerError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import typer
 
-from lowlight.cli.signals import interruption
-from lowlight.cli.text import printable, unexpected
+from lowlight.batch.signals import interruption
+from lowlight.batch.text import printable, unexpected
 from lowlight.errors import LowLightError
 
 REFUSED = 1
@@ -24,8 +24,6 @@ BROKEN_PIPE = 141
 
 OF_STUDIES = ("choix", "krippendorff", "statsmodels", "pandas", "starlette", "uvicorn")
 """Packages that the extra "study" brings."""
-
-_STDERR = 2
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -102,23 +100,4 @@ def _libraries(loud: bool) -> Iterator[None]:
         root.removeHandler(handler)
 
 
-@contextmanager
-def decoders_silenced(loud: bool) -> Iterator[None]:
-    """Keep what decoders in C say of damaged files off the console: it names no file, and the refusal says it better.
-
-    Only for the time of decoding: what the system says when a process dies must be seen.
-    """
-    if loud or sys.stderr is None:
-        yield
-        return
-    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, _STDERR)
-        yield
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
-        os.close(nowhere)
-
-
-__all__ = ["decoders_silenced", "guarded"]
+__all__ = ["guarded"]

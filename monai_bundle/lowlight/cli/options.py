@@ -122,6 +122,29 @@ MaxMemory = Annotated[
 ]
 
 
+def _address(text: str | None) -> str | None:
+    from lowlight.services.cluster.connecting import Address
+
+    try:
+        if text is not None:
+            Address.of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="WHERE",
+        callback=_address,
+        help="Where the work is done, with Dask: local[N] for N processes on this machine, tcp://HOST:PORT or "
+        "tls://HOST:PORT for a scheduler. Only on networks that you trust: see docs/archive.md.",
+    ),
+]
+
+
 def memory_of(text: str | None) -> int | None:
     """Bytes that an option names.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
+from lowlight.batch.text import printable
 from lowlight.cli.batch import check_writable, identity
-from lowlight.cli.text import printable
 from lowlight.errors import InputError, OutputError
 from lowlight.imaging import Found
 from lowlight.imaging.filetype import identify

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lowlight.batch.signals import interruption
+from lowlight.batch.text import counted, printable
 from lowlight.cli.guarding import guarded
 from lowlight.cli.options import FLAG, Debug
-from lowlight.cli.signals import interruption
-from lowlight.cli.text import counted, printable
 from lowlight.errors import DependencyError, InputError
 
 if TYPE_CHECKING:

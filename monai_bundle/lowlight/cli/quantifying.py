@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowlight.cli.guarding import decoders_silenced, guarded
+from lowlight.batch.signals import interruption
+from lowlight.batch.silencing import decoders_silenced
+from lowlight.batch.text import counted, described, printable, unexpected
+from lowlight.cli.guarding import guarded
 from lowlight.cli.options import (
     FLAG,
     Debug,
@@ -25,8 +28,6 @@ from lowlight.cli.options import (
     Window,
     dicom_reading,
 )
-from lowlight.cli.signals import interruption
-from lowlight.cli.text import counted, described, printable, unexpected
 from lowlight.errors import LowLightError, NotAnImageError
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Measuring:
 
     def _read(self, item: Found) -> MedicalImage | None:
         """The image, unless it is refused or skipped, which is told."""
-        from lowlight.cli.unused_range import unused_range
+        from lowlight.batch.unused_range import unused_range
 
         interruption.check()
         self.report.begin(item.path)

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lowlight.cli.text import counted, printable
+from lowlight.batch.text import counted, printable
 from lowlight.errors import InputError
 
 
@@ -64,12 +65,14 @@ class Report:
 
     Attributes:
         unchanged: how many of the files that are done were left as they are.
+        show_card: called with what a page shows of each file that is done, if there is a page.
     """
 
     def __init__(self, doing: str, done: str, total: int, as_json: bool) -> None:
         self.doing, self.done_word, self.total, self.as_json = doing, done, total, as_json
         self.counts: Counter[Status] = Counter()
         self.unchanged = 0
+        self.show_card: Callable[[Any], None] = lambda card: None
         self._started = time.monotonic()
         self._warning: str | None = None
         self._errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -132,8 +135,10 @@ class Report:
         parameters: dict[str, Any] | None = None,
         measures: dict[str, Any] | None = None,
         line: str = "",
+        unchanged: bool = False,
     ) -> None:
         """A file is done; ``line`` is what people are told about it, if anything."""
+        self.unchanged += unchanged
         target = None if output is None else str(output)
         entry = Entry(str(source), target, Status.DONE, None, round(seconds, 3), parameters or {}, measures or {})
         self._add(entry)

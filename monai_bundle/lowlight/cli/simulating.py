@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lowlight.cli.batch import Work
+    from lowlight.batch.doing import Work
     from lowlight.degradation import Observation
     from lowlight.imaging import Found, MedicalImage
 
@@ -57,7 +57,8 @@ def simulate(
     was done: the severity, the preset whose ranges were drawn from, and every step. With --json it can be replayed
     exactly (lowlight.degradation.replay).
     """
-    from lowlight.cli.batch import Batch, Outcome, plan
+    from lowlight.batch.doing import Outcome
+    from lowlight.cli.batch import Batch, plan
     from lowlight.cli.report import Report
 
     def prepare() -> Work:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lowlight.batch.text import counted, printable
 from lowlight.cli.guarding import guarded
 from lowlight.cli.options import FLAG, Debug, Device, Inputs, Json, Modality
-from lowlight.cli.text import counted, printable
 
 if TYPE_CHECKING:
     from lowlight.imaging import Found

@@ -7,7 +7,7 @@ import hashlib
 import os
 import platform
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,7 +59,9 @@ def _is_running(process: int) -> bool:
 
 
 @contextmanager
-def atomic_path(target: str | Path, source: str | Path | None = None) -> Iterator[Path]:
+def atomic_path(
+    target: str | Path, source: str | Path | None = None, ready: Callable[[Path], None] | None = None
+) -> Iterator[Path]:
     """Write a file so that it appears under its name whole or not at all.
 
     Yields the path of a hidden temporary file in the folder of ``target`` (created if need be), with the same suffix.
@@ -69,6 +71,7 @@ def atomic_path(target: str | Path, source: str | Path | None = None) -> Iterato
     Args:
         target: the file to write.
         source: the input this is made from, which must not be overwritten, be it by another name or link.
+        ready: called with the temporary file once it is whole and on disk, just before it gets its name.
 
     Raises:
         OutputError: ``target`` is the source or a folder, or an `OSError` said that it cannot be written.
@@ -86,6 +89,8 @@ def atomic_path(target: str | Path, source: str | Path | None = None) -> Iterato
     try:
         yield temporary
         _flush_to_disk(temporary)
+        if ready is not None:
+            ready(temporary)
         temporary.replace(target)
         _flush_folder(target.parent)
     except OSError as error:

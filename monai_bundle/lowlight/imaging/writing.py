@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def write(
     *,
     derivation: str | Processing | None = None,
     compress: str | None = None,
+    ready: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write pixels as a file of the kind that ``source`` was read from, with its depth, geometry and colour profile.
 
@@ -40,6 +42,7 @@ def write(
             Part of what new DICOM UIDs are made from, so it should name model and parameters. Without it a DICOM
             object says the least that the standard asks for, and other files say nothing.
         compress: how DICOM is compressed, without loss: jpeg2000, jpegls or rle; None: not at all.
+        ready: called with the whole file just before it gets its name, for a caller that keeps account of results.
 
     Returns:
         ``path`` as a `Path`.
@@ -54,7 +57,7 @@ def write(
         raise ValueError(f"pixels of shape {pixels.shape} cannot replace pixels of shape {source.pixels.shape}")
     result_kind: Kind = "png" if source.kind == "jpeg" else source.kind
     _check_suffix(path, result_kind)
-    with atomic_path(path, source.path) as temporary:
+    with atomic_path(path, source.path, ready) as temporary:
         try:
             with without_warnings():
                 _save(result_kind, source, pixels, path, temporary, derivation, compress)

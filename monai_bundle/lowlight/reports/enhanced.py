@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from lowlight.artifacts.exposure import display_of
 from lowlight.artifacts.quantifying import LUMA
 from lowlight.reports.charts import Histogram, histogram
 from lowlight.reports.findings import FACTORS, Finding, findings, reassurance
-from lowlight.reports.page import Drawn, ImagesPage, Term
+from lowlight.reports.page import Drawn, ImagesPage, Term, sides
 from lowlight.reports.pictures import Picture, factor_map, number, sequential_map, symmetric_map, thumbnail
 
 if TYPE_CHECKING:
@@ -79,6 +78,9 @@ class Card:
     changes: list[Change]
 
 
+_PICTURE_SIDE, _MAP_SIDE = 800, 400
+
+
 class EnhancedPage(ImagesPage):
     """The page of images and what became of them.
 
@@ -87,52 +89,14 @@ class EnhancedPage(ImagesPage):
     """
 
     def __init__(self, expected: int) -> None:
-        super().__init__("enhanced", expected, picture_side=800, map_side=400)
+        super().__init__("enhanced", expected, _PICTURE_SIDE, _MAP_SIDE)
         self.rows: list[Row] = []
 
-    def prepare(self, name: str, about: str, result: Result) -> Callable[[], None]:
-        """Judge and draw a result; of several frames the one that was judged is shown.
-
-        Args:
-            name: of the file, as text.
-            about: size and kind of the image, in a line.
-            result: as the `lowlight.Enhancer` gave it.
-
-        Returns:
-            What adds it to the page: to be called, before the next is prepared, once its file is written.
-        """
-        index, report = len(self.rows) + 1, result.report
-        unchanged = result.unchanged
-        before, after = findings(report["before"]), findings(report["after"])
-        changes = [Change(one, other) for one, other in zip(before, after, strict=True)]
-        shown = _frame(result, report.get("frame"))
-        display = display_of(shown.source, shown.value_range)
-        enhanced = None if unchanged else display_of(shown.image, shown.value_range)
-        rendered = self.page.render(
-            Card(
-                number=index,
-                name=name,
-                about=about,
-                done=_done(report),
-                unchanged=unchanged,
-                undamaged=result.undamaged,
-                why=result.why_unchanged,
-                note=reassurance(report["before"]) if result.undamaged else "",
-                before=thumbnail(display, self._picture_side),
-                after=None if enhanced is None else thumbnail(enhanced, self._picture_side),
-                histogram=histogram(_luminance(display)),
-                histogram_after=None if enhanced is None else histogram(_luminance(enhanced)),
-                maps=[] if unchanged else self._maps(shown),
-                changes=changes,
-            )
-        )
-        row = Row(index, name, unchanged, result.undamaged, changes)
-
-        def add() -> None:
-            self.page.keep(rendered)
-            self.rows.append(row)
-
-        return add
+    def add(self, card: Card) -> None:
+        """Show one more image, as `draw_card` drew it."""
+        card = dataclasses.replace(card, number=len(self.rows) + 1)
+        self.page.keep(self.page.render(card))
+        self.rows.append(Row(card.number, card.name, card.unchanged, card.undamaged, card.changes))
 
     def write(self, path: str | Path, left_out: int = 0) -> Path:
         """Write the page; ``left_out`` files were refused or skipped.
@@ -152,21 +116,58 @@ class EnhancedPage(ImagesPage):
             terms=[*TERMS, *FACTORS],
         )
 
-    def _maps(self, result: Result) -> list[Drawn]:
-        residual = result.residual if result.residual.ndim == 2 else result.residual.mean(axis=2)
-        return [
-            Drawn(factor_map(result.gain, self._map_side), "Gain", "How much brighter each place became."),
-            Drawn(
-                symmetric_map(100 * residual, self._map_side, "% of range"),
-                "Residual",
-                "What was taken away as noise and damage, or added.",
-            ),
-            Drawn(
-                sequential_map(100 * result.uncertainty, self._map_side, "% of range"),
-                "Uncertainty",
-                "How far from the truth the network expects to be.",
-            ),
-        ]
+
+def draw_card(name: str, about: str, result: Result, expected: int) -> Card:
+    """Judge and draw a result; of several frames the one that was judged is shown.
+
+    Args:
+        name: of the file, as text.
+        about: size and kind of the image, in a line.
+        result: as the `lowlight.Enhancer` gave it.
+        expected: how many images the page may show, as for `EnhancedPage`.
+
+    Returns:
+        What the page says of it; its number is given when it is added. Can be sent to other processes.
+    """
+    report, (picture_side, map_side) = result.report, sides(expected, _PICTURE_SIDE, _MAP_SIDE)
+    unchanged = result.unchanged
+    before, after = findings(report["before"]), findings(report["after"])
+    shown = _frame(result, report.get("frame"))
+    display = display_of(shown.source, shown.value_range)
+    enhanced = None if unchanged else display_of(shown.image, shown.value_range)
+    return Card(
+        number=0,
+        name=name,
+        about=about,
+        done=_done(report),
+        unchanged=unchanged,
+        undamaged=result.undamaged,
+        why=result.why_unchanged,
+        note=reassurance(report["before"]) if result.undamaged else "",
+        before=thumbnail(display, picture_side),
+        after=None if enhanced is None else thumbnail(enhanced, picture_side),
+        histogram=histogram(_luminance(display)),
+        histogram_after=None if enhanced is None else histogram(_luminance(enhanced)),
+        maps=[] if unchanged else _maps(shown, map_side),
+        changes=[Change(one, other) for one, other in zip(before, after, strict=True)],
+    )
+
+
+def _maps(result: Result, side: int) -> list[Drawn]:
+    residual = result.residual if result.residual.ndim == 2 else result.residual.mean(axis=2)
+    return [
+        Drawn(factor_map(result.gain, side), "Gain", "How much brighter each place became."),
+        Drawn(
+            symmetric_map(100 * residual, side, "% of range"),
+            "Residual",
+            "What was taken away as noise and damage, or added.",
+        ),
+        Drawn(
+            sequential_map(100 * result.uncertainty, side, "% of range"),
+            "Uncertainty",
+            "How far from the truth the network expects to be.",
+        ),
+    ]
 
 
 def _frame(result: Result, index: int | None) -> Result:

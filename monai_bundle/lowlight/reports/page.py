@@ -120,6 +120,11 @@ def _environment() -> Environment:
     return environment
 
 
+def sides(expected: int, *of_few: int) -> tuple[int, ...]:
+    """Longest sides in pixels of the pictures of a page of so many images, from what they are where there are few."""
+    return tuple(side // (1 if expected <= MANY else 2) for side in of_few)
+
+
 class ImagesPage:
     """A page that gets image by image, then is written; memory holds their numbers, not their pictures.
 
@@ -131,8 +136,7 @@ class ImagesPage:
 
     def __init__(self, template: str, expected: int, picture_side: int, map_side: int) -> None:
         self.page = Page(template)
-        shrink = 1 if expected <= MANY else 2
-        self._picture_side, self._map_side = picture_side // shrink, map_side // shrink
+        self._picture_side, self._map_side = sides(expected, picture_side, map_side)
 
     def __enter__(self) -> Self:
         return self

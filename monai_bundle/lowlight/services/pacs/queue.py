@@ -14,13 +14,12 @@ free again the moment that lock is, without a clock that would have to be right.
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -29,9 +28,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lowlight.errors import InputError
+from lowlight.services.table import Table
 
 _VERSION = 1
-_BUSY = 30.0
 _NO_FOLDER = "does it belong to this user, is its disk full or read-only?"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS instances (
@@ -182,9 +181,7 @@ class Queue:
 
     def __init__(self, folder: Path, worker: bool = True) -> None:
         self.folder, self.file = folder, folder / "queue.sqlite3"
-        self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
+        self._table = Table(self.file)
         self.owner = secrets.token_hex(8)
         self._stranded: list[Row] = []
         self._putting_back = threading.Lock()
@@ -199,29 +196,23 @@ class Queue:
             self._make_table()
             self._lock = self._registered() if worker else None
         except (OSError, sqlite3.OperationalError) as error:
-            self._close_connections()
+            self._table.close()
             reason = error.strerror if isinstance(error, OSError) else error
             raise InputError(folder, f"cannot be used as the worker's folder ({reason})", _NO_FOLDER) from None
 
     def _make_table(self) -> None:
         try:
-            with self._transaction() as sql:
-                (version,) = sql.execute("PRAGMA user_version").fetchone()
-                if version not in (0, _VERSION):
-                    raise InputError(self.file, f"has version {version} of the table", "use the release that made it")
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    sql.execute(statement)
-                sql.execute(f"PRAGMA user_version = {_VERSION}")
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
+            self._table.make(_SCHEMA, _VERSION)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
             raise InputError(self.file, "is no queue of the PACS worker", "name another folder in the rules") from None
 
     def _registered(self) -> FileLock:
         """Hold the lock that says that this worker lives, and take over from those that do not."""
         lock = FileLock(self._lock_file(self.owner), thread_local=False)
         lock.acquire(timeout=0)
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             sql.execute("INSERT INTO workers VALUES (?)", (self.owner,))
         self.free_the_dead()
         return lock
@@ -229,20 +220,12 @@ class Queue:
     def close(self) -> None:
         """Give back what is held, as if this worker had died, and close the file."""
         if self._lock is not None:
-            with suppress(sqlite3.Error), self._transaction() as sql:
+            with suppress(sqlite3.Error), self._table.transaction() as sql:
                 self._free(sql, self.owner)
             self._lock.release()
             with suppress(OSError):
                 self._lock_file(self.owner).unlink()
-        self._close_connections()
-
-    def _close_connections(self) -> None:
-        with self._guard:
-            for connection in self._open:
-                with suppress(sqlite3.Error):
-                    connection.close()
-            self._open.clear()
-        self._local = threading.local()
+        self._table.close()
 
     def free_the_dead(self) -> int:
         """Take back what workers that no longer live had in hands; returns how many workers that were."""
@@ -253,7 +236,7 @@ class Queue:
                 lock.acquire(timeout=0)
             except Timeout:
                 continue
-            with self._transaction() as sql:
+            with self._table.transaction() as sql:
                 self._free(sql, owner)
             lock.release()
             with suppress(OSError):
@@ -285,7 +268,7 @@ class Queue:
             How many were new. One that is a result of ours is added as skipped.
         """
         now, new = time.time(), 0
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             for one in seen:
                 ours = sql.execute("SELECT 1 FROM instances WHERE result = ?", (one.instance,)).fetchone()
                 skip = "is a result of this worker" if ours else one.skip
@@ -330,7 +313,7 @@ class Queue:
         """
         self.put_back(())
         now = time.time()
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             candidates = sql.execute(
                 "SELECT series FROM instances WHERE state = 'seen' AND rule IS NOT NULL AND owner IS NULL "
                 "AND next_try <= ? GROUP BY series ORDER BY min(seen)",
@@ -376,7 +359,7 @@ class Queue:
         """`move` for several, all in one transaction, together with what was decided about their tone (key, series)."""
         now = time.time()
         moved: list[tuple[Row, State, str]] = []
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             for row, state, changes in moves:
                 if state not in _NEXT.get(row.state, set()):
                     raise ValueError(f"an instance that is {row.state} cannot become {state}")
@@ -415,7 +398,7 @@ class Queue:
             self._stranded += rows
             if not self._stranded:
                 return
-            with self._transaction() as sql:
+            with self._table.transaction() as sql:
                 for row in self._stranded:
                     back = State.SEEN if row.state == State.CLAIMED else row.state
                     sql.execute(
@@ -433,12 +416,12 @@ class Queue:
 
     def ask_commitment(self, request: str, result: str) -> None:
         """Remember a request, before it is made."""
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             sql.execute("INSERT INTO commitments VALUES (?, ?, ?, NULL)", (request, result, time.time()))
 
     def answer_commitment(self, request: str, answers: dict[str, str]) -> bool:
         """Note what an archive says of results ("" for a commitment, else why not); False if nobody asked."""
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             found = sql.execute("SELECT result FROM commitments WHERE request = ?", (request,)).fetchone()
             if found is None or found[0] not in answers:
                 return False
@@ -452,7 +435,7 @@ class Queue:
 
     def forget_commitments(self, result: str) -> None:
         """Once all is said, or has to be asked anew."""
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             sql.execute("DELETE FROM commitments WHERE result = ?", (result,))
 
     # What people ask for.
@@ -487,13 +470,13 @@ class Queue:
 
     def rows(self, *states: State, limit: int = 100_000) -> list[Row]:
         """Instances in these states, latest changes first."""
-        with self._reading() as sql:
-            return self._rows(
-                sql.execute(
-                    f"SELECT {_COLUMNS} FROM instances WHERE state IN ({_marks(states)}) ORDER BY changed DESC LIMIT ?",
-                    (*states, limit),
-                )
+        sql = self._table.connection()
+        return self._rows(
+            sql.execute(
+                f"SELECT {_COLUMNS} FROM instances WHERE state IN ({_marks(states)}) ORDER BY changed DESC LIMIT ?",
+                (*states, limit),
             )
+        )
 
     def retry(self, instances: Sequence[str] | None) -> int:
         """Send quarantined instances on their way again, and let those that wait wait no longer.
@@ -503,7 +486,7 @@ class Queue:
         """
         chosen = "" if instances is None else f" AND instance IN ({_marks(instances)})"
         arguments = tuple(instances or ())
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             again = sql.execute(
                 "UPDATE instances SET state = CASE WHEN result_file IS NULL THEN 'seen' ELSE 'enhanced' END, "
                 "attempts = 0, delays = 0, next_try = 0, owner = NULL, changed = ?, "
@@ -522,18 +505,18 @@ class Queue:
 
     def done_with_files(self) -> list[Row]:
         """Instances that are at their end and still have copies here."""
-        with self._reading() as sql:
-            return self._rows(
-                sql.execute(
-                    f"SELECT {_COLUMNS} FROM instances WHERE state IN ('verified', 'skipped', 'quarantined') "
-                    "AND (file IS NOT NULL OR result_file IS NOT NULL)"
-                )
+        sql = self._table.connection()
+        return self._rows(
+            sql.execute(
+                f"SELECT {_COLUMNS} FROM instances WHERE state IN ('verified', 'skipped', 'quarantined') "
+                "AND (file IS NOT NULL OR result_file IS NOT NULL)"
             )
+        )
 
     def files_removed(self, row: Row, result_too: bool) -> None:
         """Note that the copies of an instance that is at its end are gone."""
         also = ", result_file = NULL" if result_too else ""
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             sql.execute(
                 f"UPDATE instances SET file = NULL{also} WHERE instance = ? AND state = ?", (row.instance, row.state)
             )
@@ -549,7 +532,7 @@ class Queue:
 
     def forget_tones(self, before: float) -> None:
         """Forget what was decided about tones before this time."""
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             sql.execute("DELETE FROM tones WHERE made < ?", (before,))
 
     def check(self) -> str:
@@ -558,7 +541,7 @@ class Queue:
 
     def _take(self, condition: str, *arguments: Any) -> list[Row]:
         self.put_back(())
-        with self._transaction() as sql:
+        with self._table.transaction() as sql:
             return self._rows(
                 sql.execute(
                     "UPDATE instances SET owner = ? WHERE instance IN (SELECT instance FROM instances WHERE owner IS "
@@ -585,41 +568,7 @@ class Queue:
         return self.folder / "workers" / f"{owner}.lock"
 
     def _read(self, statement: str, *arguments: Any) -> list[Any]:
-        with self._reading() as sql:
-            return sql.execute(statement, arguments).fetchall()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        yield self._connection()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing of it, on disk when it ends."""
-        sql = self._connection()
-        sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield sql
-            sql.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled it back already.
-            if sql.in_transaction:
-                with suppress(sqlite3.Error):
-                    sql.execute("ROLLBACK")
-            raise
-
-    def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = sqlite3.connect(self.file, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-            if os.name != "nt":
-                self.file.chmod(0o600)
-            found.execute("PRAGMA journal_mode = WAL")
-            # What a transaction says was done must survive a power cut: the archive has been told so, too.
-            found.execute("PRAGMA synchronous = FULL")
-            self._local.connection = found
-            with self._guard:
-                self._open.append(found)
-        return found
+        return self._table.read(statement, *arguments)
 
 
 def _marks(values: Sequence[Any]) -> str:
