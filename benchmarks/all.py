@@ -28,6 +28,8 @@ SCRIPTS = (
     "pacs_time",
     "label_time",
     "slicer_time",
+    "cluster_time",
+    "archive_ledger",
 )
 
 

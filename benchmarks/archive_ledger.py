@@ -22,6 +22,7 @@ from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from measuring import keep
 
 from lowlight.batch.enhancing import Wishes
 from lowlight.enhance.settings import Settings
@@ -166,6 +167,11 @@ def main() -> None:
         print(f"worked off in {seconds:.0f} s by {arguments.workers} workers ({count / seconds:.0f}/s), ", end="")
         print(f"{memory():.0f} MB at most, ledger {ledger.file.stat().st_size / count:.0f} bytes an entry")
         clock, cpu = ledger.clock[-1] / ledger.clock[0], ledger.cpu[-1] / ledger.cpu[0]
+        for per, what in ((ledger.clock, "clock"), (ledger.cpu, "CPU")):
+            tenths = [1e6 * seconds * TENTHS / count for seconds in per]
+            keep(
+                f"ledger, {count} entries", f"last tenth, {what}", "us each", tenths[-1:], per[-1] / per[0], "the first"
+            )
         print(f"{ledger.described()}\n  last / first: {clock:.2f}, processor {cpu:.2f}")
         assert ledger.check() == "ok"
         ledger.close()

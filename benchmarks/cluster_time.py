@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from measuring import keep
 from PIL import Image
 from skimage import data
 from skimage.transform import resize
@@ -107,6 +108,11 @@ def main() -> None:
         table[how].append(statistics.median(per_image))
         print(f"{how:14} {table[how][0]:9.2f} {table[how][1]:9.2f} {table[how][2]:30.1f}")
     ratios = [one / other for one, other in zip(table[TOGETHER], table[APART], strict=True)]
+    group = f"{count} images of {arguments.side} x {arguments.side}, force"
+    for kind, unit in enumerate(("images/s, whole", "images/s, middle", "CPU ms an image")):
+        for how in (APART, TOGETHER):
+            ratio = table[how][kind] / table[APART][kind]
+            keep(group, f"{how}, {unit}", unit.partition(",")[0], [table[how][kind]], ratio, APART)
     print(f"{'ratio':14} {ratios[0]:9.2f} {ratios[1]:9.2f} {ratios[2]:30.3f}")
 
 
