@@ -1,6 +1,6 @@
 """What fine-tuning by readers' answers does to fidelity: PSNR and SSIM on a benchmark, of two sets of weights in turns.
 
-python benchmarks/feedback.py SHARED/bench monai_bundle/models/model.pt monai_bundle/runs/feedback/model.pt --every 3
+python benchmarks/feedback.py SHARED/bench monai_bundle/models/model.pt monai_bundle/runs/feedback/model.pt
 """
 
 from __future__ import annotations

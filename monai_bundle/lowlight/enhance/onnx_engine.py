@@ -44,9 +44,12 @@ NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 IN_ANY_CASE = 170_000_000
 """Bytes that a process has that has loaded the network and an image, the image not counted."""
 
-TONE_PATH, DENOISE_PATH = 62, 600
-"""Bytes for each pixel of a frame while its tone is decided, and of a tile while the network sees it, as measured by
-benchmarks/memory.py; of a tile half as much again, because the system does not get back all that the tone path took."""
+TONE_PATH = {1: 30, 3: 62}
+"""Bytes for each pixel of a frame of so many channels while its tone is decided, as measured by benchmarks/memory.py."""
+
+DENOISE_PATH = 600
+"""The same of a tile while the network sees it: half as much again, because the system does not get back all that the
+tone path took."""
 
 _MMAP_THRESHOLD, _LARGE_BLOCK = -3, 1 << 20
 
@@ -135,7 +138,7 @@ class OnnxEngine:
         predictions = pixels * 4 * (2 + count * (channels + 1))
         frugal = self.tiling.frugal
         tile = min(pixels, (frugal.tile + 2 * frugal.halo) ** 2) * DENOISE_PATH
-        least = held + max(pixels * TONE_PATH, predictions + tile)
+        least = held + max(pixels * TONE_PATH[channels], predictions + tile)
         if least > self.max_memory:
             raise InputError(
                 ARRAY, f"it needs {least / 1e9:.1f} GB of memory", f"allow more than {self.max_memory / 1e9:.1f} GB"
