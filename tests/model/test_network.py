@@ -79,14 +79,17 @@ def test_grey_in_gives_three_equal_channels(wild: DualPathNet) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 50), (160, 120)])
-def test_one_grey_channel_is_three_equal_ones(wild: DualPathNet, size: tuple[int, int]) -> None:
+def test_one_grey_channel_is_three_equal_ones(size: tuple[int, int]) -> None:
+    # Not the wild network: where its sums are a million times their difference, a last digit turns a residual round.
+    torch.manual_seed(0)
+    network = DualPathNet().eval()
+    nn.init.normal_(network.denoise.exit.conv.weight, std=0.2)
     grey = torch.rand(2, 1, *size) ** 2
-    one, three = (split_prediction(wild(frames)) for frames in (grey, grey.expand(-1, 3, -1, -1)))
+    one, three = (split_prediction(network(frames)) for frames in (grey, grey.expand(-1, 3, -1, -1)))
     assert one.enhanced.shape == grey.shape
-    assert float((one.enhanced - grey).abs().max()) > 0.05
+    assert float(one.residual.abs().max()) > 0.01
     for name, found, expected in zip(one._fields, one, three, strict=True):
-        # Weights as wild as these make ten times as much of a last digit.
-        assert float((found - expected[:, :1]).abs().max()) <= 1e-3, name
+        assert float((found - expected[:, :1]).abs().max()) <= 1e-5, name
 
 
 def test_a_grey_image_beside_a_colour_image_in_a_batch_stays_grey(wild: DualPathNet) -> None:
