@@ -14,6 +14,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "slicer_time.py"
 @pytest.fixture(scope="module")
 def benchmark():
     path = list(sys.path)
+    # As it is when the script is run: its folder comes first.
+    sys.path.insert(0, str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("slicer_time", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules["slicer_time"] = module

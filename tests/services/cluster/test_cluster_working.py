@@ -63,6 +63,8 @@ def test_a_file_that_kills_its_worker_twice_is_set_aside_alone(tmp_path: Path, c
 
 def test_killed_workers_lose_and_double_nothing(tmp_path: Path, cluster: Cluster) -> None:
     paths = small_images(tmp_path / "in", 100)
+    # One that an earlier test killed may not be replaced yet.
+    cluster.client.wait_for_workers(2, timeout=60)
     # Each once: the file that was in hands at the first kill must not be there at the second.
     kills, stop = random.sample(list(cluster.client.run(os.getpid).values()), 2), threading.Event()
 
