@@ -45,7 +45,7 @@ IN_ANY_CASE = 170_000_000
 """Bytes that a process has that has loaded the network and an image, the image not counted."""
 
 TONE_PATH = {1: 30, 3: 62}
-"""Bytes for each pixel of a frame of so many channels while its tone is decided, as benchmarks/memory.py measures them."""
+"""Bytes for each pixel of a frame of so many channels while its tone is decided (benchmarks/memory.py)."""
 
 DENOISE_PATH = 600
 """The same of a tile while the network sees it: half as much again, because the system does not get back all that the
