@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -55,7 +56,7 @@ def main() -> int:
 def kills(folder: Path, command: tuple[str | Path, ...], count: int, chance: random.Random) -> tuple[int, int]:
     """Kill workers, and the command itself every fourth time, at random moments; returns how many of each."""
     workers = clients = 0
-    child = start(*command)
+    child = started(folder, command)
     while workers + clients < count:
         time.sleep(chance.uniform(0.2, 3))
         if child.poll() is not None:
@@ -65,7 +66,7 @@ def kills(folder: Path, command: tuple[str | Path, ...], count: int, chance: ran
             child.kill()
             child.communicate()
             clients += 1
-            child = start(*command)
+            child = started(folder, command)
         elif processes:
             chance.choice(processes).kill()
             workers += 1
@@ -74,6 +75,19 @@ def kills(folder: Path, command: tuple[str | Path, ...], count: int, chance: ran
         clients += 1
     child.communicate()
     return workers, clients
+
+
+def started(folder: Path, command: tuple[str | Path, ...]) -> subprocess.Popen[str]:
+    """The command at work: with one more result than before it, or ended."""
+    before = _results(folder)
+    child = start(*command)
+    while child.poll() is None and _results(folder) == before:
+        time.sleep(0.05)
+    return child
+
+
+def _results(folder: Path) -> int:
+    return sum(1 for _ in (folder / "out").rglob("*.png"))
 
 
 def _is_worker(process: psutil.Process) -> bool:
