@@ -7,6 +7,9 @@ from pathlib import Path
 
 from lowlight.errors import BundleError
 
+DEFAULT_SIZE = "default"
+"""The size of network that every bundle has: what its inference.yaml defines outside of its table of sizes."""
+
 
 def bundle_root() -> Path:
     """The folder that holds configs/, models/ and docs/.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowlight.batch.doing import Outcome, Work
 from lowlight.batch.text import described
+from lowlight.bundle import DEFAULT_SIZE
 from lowlight.imaging import Found, MedicalImage
 from lowlight.imaging.label import burn_label
 from lowlight.imaging.processing import Processing
@@ -23,7 +24,7 @@ class Wishes:
     """What a user asks of the enhancement. Can be sent to other processes.
 
     Attributes:
-        brightness, denoise, modality, force, device, max_memory: as `lowlight.Enhancer` takes them.
+        brightness, denoise, modality, force, device, max_memory, size: as `lowlight.Enhancer` takes them.
         label: burn a visible mark into what was enhanced.
         reports: have what was done told to programs, which takes time.
         pictures: have cards drawn for a page of so many images; None: no page.
@@ -38,12 +39,14 @@ class Wishes:
     max_memory: int | None = None
     reports: bool = False
     pictures: int | None = None
+    size: str = DEFAULT_SIZE
 
     @property
     def recorded(self) -> dict[str, str]:
         """What is recorded in derived files, and decides with the model which of them form a series."""
-        named = {"brightness": self.brightness, "denoise": self.denoise}
+        named: dict[str, object] = {"brightness": self.brightness, "denoise": self.denoise}
         named |= {"force": self.force or None, "label": self.label or None}
+        named |= {"size": None if self.size == DEFAULT_SIZE else self.size}
         return {name: str(value) for name, value in named.items() if value is not None}
 
 
@@ -65,7 +68,9 @@ class ImageEnhancer:
         from lowlight import Enhancer
 
         self._wishes = wishes
-        self.enhancer = Enhancer(device=wishes.device, max_memory=wishes.max_memory, settings=settings)
+        self.enhancer = Enhancer(
+            device=wishes.device, max_memory=wishes.max_memory, settings=settings, size=wishes.size
+        )
         self.outdated = [
             f"settings for {kind} were found with other weights and do not count: calibrate again"
             for kind in self.enhancer.outdated

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from lowlight import __version__
 from lowlight.batch.signals import interruption
 from lowlight.batch.text import counted, printable
 from lowlight.cli.guarding import guarded
@@ -31,6 +32,8 @@ from lowlight.cli.options import (
     MaxMemory,
     Modality,
     NamedAsInputs,
+    NetworkSize,
+    Size,
     ValueRange,
     Window,
     dicom_reading,
@@ -90,6 +93,7 @@ def archive(
     named_as_inputs: NamedAsInputs = False,
     limits: LimitWishes = None,
     max_memory: MaxMemory = None,
+    size: NetworkSize = Size.DEFAULT,
     device: Device = "auto",
     as_json: Annotated[
         bool,
@@ -120,7 +124,7 @@ def archive(
 
     reading = dicom_reading(window, any_modality, limits)
     kind = None if modality is None else modality.value
-    wishes = Wishes(brightness, denoise, kind, force, label, device, memory_of(max_memory))
+    wishes = Wishes(brightness, denoise, kind, force, label, device, memory_of(max_memory), size=size.value)
     packed = None if compress is None else compress.value
     order = Order(wishes, Settings.read(), reading, packed, value_range, debug)
     listed = Manifest.of(manifest)
@@ -165,9 +169,11 @@ def archive(
 
 def _deciding(order: Order, named_as_inputs: bool) -> str:
     """What decides on results and their names, on one line, for people as well."""
-    from lowlight.services.cluster.probing import identity
+    from lowlight.bundle import bundle_root, file_sha256
+    from lowlight.enhance.definition import Definition
 
-    wishes, mine = order.wishes, identity()
+    wishes = order.wishes
+    weights = file_sha256(Definition.of(bundle_root(), wishes.size).weights_file)
     said: dict[str, Any] = {
         **wishes.recorded,
         "modality": wishes.modality,
@@ -179,7 +185,7 @@ def _deciding(order: Order, named_as_inputs: bool) -> str:
         "settings": json.dumps(order.settings.entries, sort_keys=True, default=str) if order.settings.entries else None,
     }
     options = [f"{name} {value}" for name, value in said.items() if value is not None]
-    return ", ".join([f"lowlight {mine.lowlight}", f"weights {mine.weights[0][:16]}", *options])
+    return ", ".join([f"lowlight {__version__}", f"weights {weights[:16]}", *options])
 
 
 class _Progress:

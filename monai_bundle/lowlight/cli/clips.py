@@ -267,6 +267,7 @@ class _Run:
             "missing_seconds": self.read.missing,
             "model": model.name,
             "weights_sha256": model.weights_sha256,
+            "size": model.size,
             "engine": engine.name,
             "device": engine.device,
         }

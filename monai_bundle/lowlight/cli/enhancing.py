@@ -25,7 +25,9 @@ from lowlight.cli.options import (
     MaxMemory,
     Modality,
     NamedAsInputs,
+    NetworkSize,
     Output,
+    Size,
     ValueRange,
     Window,
     dicom_reading,
@@ -110,6 +112,7 @@ def enhance(
     ] = False,
     limits: LimitWishes = None,
     max_memory: MaxMemory = None,
+    size: NetworkSize = Size.DEFAULT,
     device: Device = "auto",
     cluster: ClusterAddress = None,
     as_json: Json = False,
@@ -148,6 +151,7 @@ def enhance(
         memory_of(max_memory),
         reports=as_json,
         pictures=None if page is None else len(inputs),
+        size=size.value,
     )
 
     with ExitStack() as stack:

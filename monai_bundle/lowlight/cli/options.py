@@ -44,6 +44,24 @@ Output = Annotated[
         "of its result. Earlier results are replaced, inputs never.",
     ),
 ]
+
+
+class Size(StrEnum):
+    """Of the network: what the shipped bundle's inference.yaml has."""
+
+    FAST = "fast"
+    DEFAULT = "default"
+    BEST = "best"
+
+
+NetworkSize = Annotated[
+    Size,
+    typer.Option(
+        "--size",
+        help="Of the network: fast takes less time and finds less detail, best looks at each image in eight ways and "
+        "takes eight times the time.",
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps: where the network runs.")
 ]

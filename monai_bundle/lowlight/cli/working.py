@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lowlight.cli.options import Device
+from lowlight.cli.options import Device, NetworkSize, Size
 
 
 def worker(
@@ -15,6 +15,7 @@ def worker(
         Path | None, typer.Option(metavar="DIR", help="Folder of the bundle. Default: the one that is installed.")
     ] = None,
     engine: Annotated[str, typer.Option(metavar="ENGINE", help="auto, onnx, torch: what runs the network.")] = "auto",
+    size: NetworkSize = Size.DEFAULT,
     device: Device = "auto",
     temporary: Annotated[
         Path | None,
@@ -31,4 +32,4 @@ def worker(
 
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine} is not one of {', '.join(ENGINES)}", param_hint="'--engine'")
-    run_worker(bundle, engine, device, temporary)
+    run_worker(bundle, engine, device, temporary, size.value)

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 from lowlight.bundle import file_sha256
+from lowlight.enhance.definition import Definition
+from lowlight.enhance.identity import checksum_key
 from lowlight.imaging import atomic_path
 
 
-def adopt(weights: Path, bundle_root: Path) -> None:
-    """Make weights a bundle's models/model.pt, and write their checksum into its configs/metadata.json.
+def adopt(weights: Path, bundle_root: Path, name: str = Definition.name) -> None:
+    """Make weights a bundle's models/model.pt, or another NAME.pt, and write their checksum into its
+    configs/metadata.json.
 
     A models/model.onnx of other weights is not used any more: `lowlight.enhance.exporting.publish` makes a new one.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    own = bundle_root / "models" / "model.pt"
+    own = bundle_root / "models" / f"{name}.pt"
     if weights.resolve() != own.resolve():
         with atomic_path(own) as temporary:
             shutil.copyfile(weights, temporary)
-    metadata_file = bundle_root / "configs" / "metadata.json"
-    metadata = metadata_file.read_text(encoding="utf-8")
-    before = json.loads(metadata).get("weights_sha256")
-    digest = file_sha256(own)
-    # A bundle of one's own may leave the checksum out.
-    if before not in (None, digest):
-        with atomic_path(metadata_file) as temporary:
-            # The file is laid out by hand: nothing else in it moves.
-            temporary.write_text(metadata.replace(f'"{before}"', f'"{digest}"'), encoding="utf-8")
+    file = bundle_root / "configs" / "metadata.json"
+    before = file.read_text(encoding="utf-8")
+    after = _stating(before, checksum_key(name), file_sha256(own))
+    if after != before:
+        with atomic_path(file) as temporary:
+            temporary.write_text(after, encoding="utf-8")
+
+
+def _stating(metadata: str, key: str, digest: str) -> str:
+    """Metadata with a checksum in the place of the one before, or beside that of the bundle's own weights; nothing else
+    in them moves, for they are laid out by hand."""
+    stated = json.loads(metadata)
+    first = checksum_key(Definition.name)
+    if stated.get(first) is None:
+        # A bundle of one's own may leave checksums out.
+        return metadata
+    line = re.compile(rf'^([ \t]*)"{re.escape(key if key in stated else first)}"[ \t]*:[ \t]*"[^"]*"', re.MULTILINE)
+    if key in stated:
+        return line.sub(rf'\1"{key}": "{digest}"', metadata)
+    return line.sub(rf'\g<0>,\n\1"{key}": "{digest}"', metadata)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.bundle import bundle_root
+from lowlight.bundle import DEFAULT_SIZE, bundle_root
 from lowlight.enhance.judging import Judgement, Subject, judge_beforehand
 from lowlight.enhance.loading import load
 from lowlight.enhance.pixels import check_image, resolve_range, to_channels
@@ -34,6 +34,8 @@ class Enhancer:
         frugal: run in as little memory as possible, in small tiles, which takes about twice the time.
         max_memory: bytes that a process which does nothing else may take, on a processor: tiles are as small as it asks
             for, and images that are too large even so are refused. None: no matter.
+        size: of the network: "fast", "default", or "best", which takes eight times the time of the default; one that
+            the bundle's inference.yaml has.
         settings: the user's, whose default strengths lie over those of the bundle; None: those that are kept for this
             user (`lowlight.enhance.settings`), if there are any.
 
@@ -44,7 +46,7 @@ class Enhancer:
     Raises:
         ValueError: no such engine.
         InputError: the user's settings are damaged.
-        BundleError: configuration or weights are missing or do not belong together; no such device.
+        BundleError: configuration or weights are missing or do not belong together; no such device or size.
         DependencyError: the package that the engine needs is not installed.
 
     Example:
@@ -62,9 +64,10 @@ class Enhancer:
         frugal: bool = False,
         settings: Settings | None = None,
         max_memory: int | None = None,
+        size: str = DEFAULT_SIZE,
     ) -> None:
         settings = Settings.read() if settings is None else settings
-        loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device, frugal, max_memory)
+        loaded = load(Path(bundle) if bundle is not None else bundle_root(), engine, device, frugal, max_memory, size)
         self.engine, self.model = loaded.engine, loaded.model
         self.strengths, self.outdated = settings.over(loaded.strengths, self.model.weights_sha256)
 
@@ -254,6 +257,7 @@ class Enhancer:
         return {
             "model": self.model.name,
             "weights_sha256": self.model.weights_sha256,
+            "size": self.model.size,
             "engine": self.engine.name,
             "device": self.engine.device,
         }

@@ -21,10 +21,10 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnx.compose import add_prefix
 from torch import Tensor, nn
 
-from lowlight.bundle import file_sha256
+from lowlight.bundle import DEFAULT_SIZE, file_sha256
 from lowlight.enhance.adopting import adopt
 from lowlight.enhance.definition import Definition, network_signature
-from lowlight.enhance.onnx_engine import MODEL_FILE, NETWORK_KEY, STRIDE_KEY, WEIGHTS_KEY, open_session
+from lowlight.enhance.onnx_engine import NETWORK_KEY, STRIDE_KEY, WEIGHTS_KEY, open_session
 from lowlight.errors import BundleError
 from lowlight.imaging import atomic_path
 from lowlight.model.network import DualPathNet, has_colour
@@ -91,23 +91,32 @@ class _Finish(nn.Module):
         return self.network.finish(features, toned, departure, colour)
 
 
-def publish(weights: str | Path, bundle_root: str | Path) -> None:
+def publish(weights: str | Path | None, bundle_root: str | Path, size: str = DEFAULT_SIZE) -> None:
     """Make weights the bundle's own: models/model.pt, models/model.onnx and the checksum in configs/metadata.json.
 
+    Args:
+        weights: None: those that the bundle has, whose graph is written anew.
+        size: whose; one with weights of its own has files of its own, models/fast.pt and models/fast.onnx.
+
     Raises:
-        BundleError: the weights do not fit the network of inference.yaml, or model.onnx would not do the same.
+        BundleError: the weights do not fit the network of inference.yaml, the graph would not do the same, or the size
+            has no weights of its own.
         OutputError: a file cannot be written.
     """
-    root, source = Path(bundle_root), Path(weights)
-    definition = Definition.of(root)
+    root = Path(bundle_root)
+    definition = Definition.of(root, size)
+    if size != DEFAULT_SIZE and not definition.has_own_weights:
+        raise BundleError(f'the size "{size}" has the weights of "{DEFAULT_SIZE}"; publish those')
+    source = definition.weights_file if weights is None else Path(weights)
     # Exported first: if that fails, the bundle stays what it was.
     export(source, definition)
-    adopt(source, root)
-    logger.info("The bundle's weights are now %s, SHA-256 %s.", source, file_sha256(source))
+    adopt(source, root, definition.name)
+    whose = "bundle" if size == DEFAULT_SIZE else f'size "{size}"'
+    logger.info("The weights of the %s are now %s, SHA-256 %s.", whose, source, file_sha256(source))
 
 
 def export(weights: Path, definition: Definition) -> Path:
-    """Write a bundle's network with given weights to its models/model.onnx, and compare the two.
+    """Write a bundle's network with given weights to its models/model.onnx, or what the size has, and compare the two.
 
     Raises:
         BundleError: the weights do not fit the network, or the graph differs from it by more than 1e-4 somewhere.
@@ -132,7 +141,7 @@ def export(weights: Path, definition: Definition) -> Path:
     difference = largest_difference(network, content)
     if not difference <= LARGEST_DIFFERENCE:
         raise BundleError(f"{weights}: its ONNX graph is off by {difference:g} in display space; it was not written")
-    target = definition.root / MODEL_FILE
+    target = definition.graph_file
     with atomic_path(target) as temporary:
         temporary.write_bytes(content)
     logger.info("%s: %.1f MB, differs from the network by at most %.1g.", target, len(content) / 1e6, difference)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lowlight.bundle import DEFAULT_SIZE
 from lowlight.enhance.definition import Definition
 from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.onnx_engine import OnnxEngine
 from lowlight.enhance.result import FramePrediction
+from lowlight.enhance.views import ManyViews
 from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError, DependencyError, LowLightError
 
@@ -40,7 +42,10 @@ class Engine(Protocol):
     device: str
 
     def decide_tone(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The one tone of frames (F, C, H, W) that belong together, in this engine's own form: for `predict`."""
+        """The one tone of frames (F, C, H, W) that belong together, in this engine's own form: for `predict`.
+
+        The last two axes are the frame's: a tone can be turned and mirrored as its frame can.
+        """
 
     def decide_tones(self, display: NDArray[np.float32]) -> NDArray[np.float32]:
         """The tone that each of these frames (F, C, H, W) would get for itself, one behind the other (F, ...).
@@ -58,6 +63,9 @@ class Engine(Protocol):
         Raises:
             InputError: they need more memory than the engine may take.
         """
+
+    def beside(self, held: int) -> Engine:
+        """The same engine for a caller who holds so many bytes besides what this one counts itself."""
 
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
@@ -84,23 +92,32 @@ class Loaded:
     model: ModelIdentity
 
 
-def load(root: Path, engine: str, device: str, frugal: bool = False, max_memory: int | None = None) -> Loaded:
+def load(
+    root: Path,
+    engine: str,
+    device: str,
+    frugal: bool = False,
+    max_memory: int | None = None,
+    size: str = DEFAULT_SIZE,
+) -> Loaded:
     """Open a bundle with an engine: "onnx", "torch", or "auto"; `frugal`: to run in as little memory as possible;
-    `max_memory`: in so many bytes, for which ONNX Runtime is taken.
+    `max_memory`: in so many bytes, for which ONNX Runtime is taken; `size`: one of those of its inference.yaml.
 
     "auto" takes torch where it has a GPU, or where another device than the processor is asked for; else ONNX Runtime,
-    if it can run what the bundle's inference.yaml, weights and model.onnx define together; else torch.
+    if it can run what the bundle's inference.yaml, weights and exported graph define together; else torch.
 
     Raises:
         ValueError: no such engine.
-        BundleError: something is missing, damaged, or does not belong together; the engine has no such device, or its
-            memory cannot be bounded.
+        BundleError: something is missing, damaged, or does not belong together; there is no such size; the engine has
+            no such device, or its memory cannot be bounded.
         DependencyError: the package that the engine needs is not installed.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    definition = Definition.of(root)
+    definition = Definition.of(root, size)
     opened, model = _open(definition, engine, device, frugal, max_memory)
+    if definition.views > 1:
+        opened = ManyViews(opened)
     return Loaded(opened, definition.made("strengths")["strengths"], model)
 
 

@@ -1,6 +1,6 @@
 """The network in ONNX Runtime: on a processor faster than torch, and without torch's seconds of loading.
 
-models/model.onnx is one graph of both paths (`lowlight.enhance.exporting` writes it):
+models/model.onnx (of another size: models/fast.onnx) is one graph of both paths, by `lowlight.enhance.exporting`:
 
 - image (B, 3, H, W) float32 -> pred (B, 9, H, W), of grey (B, 1, H, W) -> (B, 5, H, W), as `DualPathNet` does; that is
   all that a plain use needs.
@@ -31,9 +31,6 @@ from lowlight.enhance.result import FramePrediction
 from lowlight.enhance.tiling import Area, Tiling
 from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError, DependencyError, InputError
-
-MODEL_FILE = Path("models/model.onnx")
-"""Below the bundle's folder."""
 
 WEIGHTS_KEY, NETWORK_KEY, STRIDE_KEY = "weights_sha256", "network_def", "stride"
 """What the file's metadata say of the network that it was exported from."""
@@ -66,13 +63,15 @@ class OnnxEngine:
         session: of ONNX Runtime. tiling: how large frames are done. stride: of the network.
         max_memory: bytes that the process may take: tiles are as small as it asks for, and frames that are too large
             even so are refused; None: no matter.
+        held: bytes of it that the caller takes besides.
     """
 
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, session: Any, tiling: Tiling, stride: int, max_memory: int | None = None) -> None:
+    def __init__(self, session: Any, tiling: Tiling, stride: int, max_memory: int | None = None, held: int = 0) -> None:
         self.session, self.tiling, self.stride, self.max_memory = session, tiling, stride, max_memory
+        self.held = held
 
     @classmethod
     def open(
@@ -84,14 +83,14 @@ class OnnxEngine:
 
         Raises:
             DependencyError: ONNX Runtime is not installed.
-            BundleError: model.onnx is missing, damaged, or was exported from other weights or another network than the
+            BundleError: the file is missing, damaged, or was exported from other weights or another network than the
                 bundle's; the bundle's inference.yaml does something that only torch can follow.
         """
         inferer = definition.parts["inferer"]
         if not definition.plain or inferer.get("_target_") != INFERER:
             raise BundleError(f'{definition.file}: is not plain enough for ONNX Runtime; use the engine "torch"')
-        identity = ModelIdentity.of(definition.root, definition.root / "models" / "model.pt")
-        file = definition.root / MODEL_FILE
+        identity = ModelIdentity.of(definition.root, definition.weights_file, definition.size)
+        file = definition.graph_file
         if not file.is_file():
             raise BundleError(f'{file}: missing; write it with configs/export.yaml, or use the engine "torch"')
         if max_memory is not None:
@@ -123,6 +122,10 @@ class OnnxEngine:
         """See `Engine`."""
         self._tiling_for(shape)
 
+    def beside(self, held: int) -> OnnxEngine:
+        """See `Engine`."""
+        return OnnxEngine(self.session, self.tiling, self.stride, self.max_memory, held)
+
     def _tiling_for(self, shape: tuple[int, ...]) -> Tiling:
         """Tiles that keep within `max_memory`.
 
@@ -134,7 +137,7 @@ class OnnxEngine:
         count, channels, height, width = shape
         pixels = height * width
         # The frames in display space, and what was read to make them.
-        held = IN_ANY_CASE + pixels * count * channels * 6
+        held = IN_ANY_CASE + self.held + pixels * count * channels * 6
         predictions = pixels * 4 * (2 + count * (channels + 1))
         frugal = self.tiling.frugal
         tile = min(pixels, (frugal.tile + 2 * frugal.halo) ** 2) * DENOISE_PATH

@@ -45,7 +45,7 @@ class TorchEngine:
         chosen = _device(device)
         try:
             made = definition.made("network_def", "inferer", "weights")
-            identity = ModelIdentity.of(definition.root, made["weights"])
+            identity = ModelIdentity.of(definition.root, made["weights"], definition.size)
             network = made["network_def"]
             network.load_state_dict(torch.load(made["weights"], map_location=chosen, weights_only=True))
         except BundleError:
@@ -81,6 +81,10 @@ class TorchEngine:
 
     def check_size(self, shape: tuple[int, int, int, int]) -> None:
         """See `Engine`: nothing is too large beforehand."""
+
+    def beside(self, held: int) -> TorchEngine:
+        """See `Engine`."""
+        return self
 
     @torch.inference_mode()
     def predict(

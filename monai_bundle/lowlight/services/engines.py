@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from lowlight.bundle import DEFAULT_SIZE
 from lowlight.enhance import Enhancer
 
 Wish = tuple[str, str]
@@ -18,6 +19,7 @@ class Engines:
 
     Args:
         bundle: folder; None: the one that ships with this package. engine, device: what is used unless asked otherwise.
+        size: of the network, for all.
 
     Attributes:
         model: whose weights. strengths: defaults per modality. engine, device: what the usual wish stands for here.
@@ -26,10 +28,10 @@ class Engines:
         BundleError, DependencyError: as `Enhancer`.
     """
 
-    def __init__(self, bundle: Path | None, engine: str, device: str) -> None:
-        self._bundle, self._usual = bundle, (engine, device)
+    def __init__(self, bundle: Path | None, engine: str, device: str, size: str = DEFAULT_SIZE) -> None:
+        self._bundle, self._usual, self._size = bundle, (engine, device), size
         self._lock = threading.Lock()
-        usual = Enhancer(bundle, device, engine)
+        usual = Enhancer(bundle, device, engine, size=size)
         self.model, self.strengths = usual.model, usual.strengths
         self.engine, self.device = usual.engine.name, usual.engine.device
         self._loaded: dict[Wish, Enhancer] = {self._usual: usual}
@@ -41,7 +43,7 @@ class Engines:
             if wish in self._loaded:
                 return self._loaded[wish]
         loading()
-        enhancer = Enhancer(self._bundle, wish[1], wish[0])
+        enhancer = Enhancer(self._bundle, wish[1], wish[0], size=self._size)
         with self._lock:
             return self._loaded.setdefault(wish, enhancer)
 
@@ -51,4 +53,4 @@ class Engines:
         with self._lock:
             self._loaded.clear()
         gc.collect()
-        return Enhancer(self._bundle, device="cpu", frugal=True)
+        return Enhancer(self._bundle, device="cpu", frugal=True, size=self._size)

@@ -190,6 +190,7 @@ def _answer(job: Job, enhancer: Enhancer, enhanced: Enhanced, wishes: Wishes, fo
         "reason": results[0].why_unchanged if unchanged else "",
         "brightness": enhanced.brightness,
         "denoise": enhanced.denoise,
+        "size": enhancer.model.size,
         "engine": enhancer.engine.name,
         "device": enhancer.engine.device,
         "seconds": job.seconds,

@@ -141,7 +141,7 @@ class _Export:
                 )
                 left = all(result.unchanged for result, _, _ in found)
                 derivation = found[0][0].derivation if left else model.derivation(brightness, denoise)
-                wishes = {"brightness": f"{brightness:g}", "denoise": f"{denoise:g}"}
+                wishes = {"brightness": f"{brightness:g}", "denoise": f"{denoise:g}", **model.recorded}
                 processing = Processing(
                     derivation,
                     model.name,
@@ -189,6 +189,7 @@ class _Export:
         if self.wishes.force:
             given["force"] = "True"
         model = enhancer.model
+        given |= model.recorded
         # Frames that were left alone among others are not what the file's description is about.
         telling = next((result for result in results if not result.unchanged), results[0])
         made = Processing(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lowlight
+from lowlight.bundle import DEFAULT_SIZE
 from lowlight.enhance.devices import all_devices, installed, known_devices
 from lowlight.services.channel import LONGEST_LINE, Channel
 from lowlight.services.engines import Engines
@@ -48,14 +49,18 @@ logger = logging.getLogger(__name__)
 
 
 def run_worker(
-    bundle: Path | None = None, engine: str = "auto", device: str = "auto", temporary: Path | None = None
+    bundle: Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    temporary: Path | None = None,
+    size: str = DEFAULT_SIZE,
 ) -> NoReturn:
     """Serve the parent process on stdin and stdout until it has had enough, and exit: 0, or 1 if the bundle cannot be
     loaded. Takes the whole process over.
 
     Args:
         bundle: folder of the bundle; None: the one that ships with this package.
-        engine, device: as `lowlight.Enhancer` takes them.
+        engine, device, size: as `lowlight.Enhancer` takes them.
         temporary: where the private folder is made; None: where the system keeps temporary files.
     """
     channel = Channel.of_process()
@@ -66,7 +71,7 @@ def run_worker(
         try:
             # Before the seconds of loading: a parent that dies meanwhile must not go unnoticed.
             when_parent_dies(lambda: _end(folder))
-            Worker(channel, folder, Engines(bundle, engine, device)).serve()
+            Worker(channel, folder, Engines(bundle, engine, device, size)).serve()
         finally:
             folder.remove()
     except (KeyboardInterrupt, BrokenPipeError):
@@ -184,6 +189,7 @@ class Worker:
             "version": lowlight.__version__,
             "model": engines.model.name,
             "weights_sha256": engines.model.weights_sha256,
+            "size": engines.model.size,
             "engine": engines.engine,
             "device": engines.device,
             "engines": [

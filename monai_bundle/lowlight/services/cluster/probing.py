@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import itertools
 import os
 import platform
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from lowlight import __version__
 from lowlight.bundle import bundle_root, file_sha256
 
 _PACKAGES = ("numpy", "onnxruntime", "pydicom", "pillow", "scikit-image", "distributed")
-_WEIGHTS = ("model.pt", "model.onnx")
+_WEIGHTS = ("model.pt", "model.onnx", "fast.pt", "fast.onnx")
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Identity:
         found = []
         if other.lowlight != self.lowlight:
             found.append(f"lowlight {other.lowlight} instead of {self.lowlight}")
-        if other.weights != self.weights:
-            found.append(f"weights {other.weights[0][:16]} instead of {self.weights[0][:16]}")
+        pairs = itertools.zip_longest(other.weights, self.weights, fillvalue="missing")
+        if unlike := next(((theirs, mine) for theirs, mine in pairs if theirs != mine), None):
+            found.append(f"weights {unlike[0][:16]} instead of {unlike[1][:16]}")
         if other.python != self.python:
             found.append(f"Python {other.python} instead of {self.python}")
         ours = dict(self.packages)
