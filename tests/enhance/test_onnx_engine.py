@@ -17,13 +17,15 @@ from pydicom.data import get_testdata_file
 from skimage import data
 
 from lowlight import Enhancer
-from lowlight.enhance.onnx_engine import MODEL_FILE, OnnxEngine, open_session
+from lowlight.enhance.onnx_engine import OnnxEngine, open_session
 from lowlight.enhance.result import FramePrediction, Result
 from lowlight.enhance.tiling import Tiling
 from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError
 from lowlight.imaging import read, write_png
 from lowlight.model.network import DualPathNet
+
+MODEL_FILE = Path("models/model.onnx")
 
 LARGEST_DIFFERENCE = 1e-4
 """Between the engines, of the displayed range."""

@@ -62,9 +62,10 @@ class Definition:
             raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
         try:
             config = yaml.safe_load(file.read_text(encoding="utf-8"))
-            sizes: dict[str, Any] = {DEFAULT_SIZE: {}, **(config.get("sizes") or {})}
+            sizes: dict[str, Any] = dict(config.get("sizes") or {})
+            sizes.setdefault(DEFAULT_SIZE, {})
             if size not in sizes:
-                raise BundleError(f'{file}: has no size "{size}"; it has {", ".join(sorted(sizes))}')
+                raise BundleError(f'{file}: has no size "{size}"; it has {", ".join(sizes)}')
             chosen = _Size(**(sizes[size] or {}))
             parts = {name: config[name] for name in PARTS}
             if chosen.network_def:

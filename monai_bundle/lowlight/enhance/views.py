@@ -90,7 +90,7 @@ class ManyViews:
         engine, count = self._engine_for(display.shape), len(display)
         if tone is None:
             tone = _decided_together(engine, display, watch)
-        tones = np.broadcast_to(tone, (count, *tone.shape[1:]))
+        tones = tone if len(tone) == count else [tone[0]] * count
         runs = _Runs(watch, count * len(VIEWS))
         predictions = []
         for frame, own in zip(display, tones, strict=True):
