@@ -1,11 +1,11 @@
 """How long enhancing takes: whole processes, the engine once it is loaded, and how time grows with the image.
 
-    python benchmarks/enhance_time.py [--runs N] [--threads N]
+    python benchmarks/enhance_time.py [--runs N] [--threads N] [--sizes]
 
 Absolute seconds depend on the machine; the last column gives each row as a ratio to another row of the same run: whole
 processes to starting Python with what enhancing a file needs at least, the engines to torch at the same size and, at
-1024 x 1024, to what OpenCV needs for a gamma and non-local means. What is compared runs in turns, so that other work on
-the machine slows both.
+1024 x 1024, to what OpenCV needs for a gamma and non-local means, as are the sizes of the network (with --sizes nothing
+else is measured). What is compared runs in turns, so that other work on the machine slows both.
 """
 
 from __future__ import annotations
@@ -75,14 +75,15 @@ def gamma_and_non_local_means(picture: np.ndarray) -> np.ndarray:
 
 
 def against_non_local_means(runs: int) -> None:
-    """The default engine and OpenCV, both with the same threads."""
-    picture, enhancer = dark_picture(1024, 1024, colour=False), Enhancer(device="cpu")
+    """The default engine in every size and OpenCV, all with the same threads."""
+    picture = dark_picture(1024, 1024, colour=False)
+    sizes = {size: Enhancer(device="cpu", size=size) for size in ("default", "fast", "best")}
     reference = "OpenCV, gamma and non-local means"
-    actions: dict[str, Callable[[], object]] = {
-        reference: lambda: gamma_and_non_local_means(picture),
-        "Enhancer": lambda: enhancer(picture),
-        "Enhancer, force": lambda: enhancer(picture, force=True),
-    }
+    actions: dict[str, Callable[[], object]] = {reference: lambda: gamma_and_non_local_means(picture)}
+    for size, enhancer in sizes.items():
+        name = "Enhancer" if size == "default" else f"Enhancer, {size}"
+        actions[name] = lambda e=enhancer: e(picture)
+        actions[f"{name}, force"] = lambda e=enhancer: e(picture, force=True)
     show("1024 x 1024 grey against OpenCV", in_turns(actions, runs), reference)
 
 
@@ -107,11 +108,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sizes", action="store_true", help="the sizes of the network against OpenCV alone")
     arguments = parser.parse_args()
     # Both engines and all processes started from here follow it.
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
+    if arguments.sizes:
+        against_non_local_means(arguments.runs)
+        return
     whole_processes(arguments.runs)
     against_non_local_means(arguments.runs)
     engines(arguments.runs)

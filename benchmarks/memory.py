@@ -1,6 +1,6 @@
 """Most memory of `lowlight enhance` as a process, for images of several sizes, without a bound and with some.
 
-    python benchmarks/memory.py [--bound 1GB] ...
+    python benchmarks/memory.py [--bound 1GB] ... [--size best]
 
 Ends with 1 where a process took more than it was allowed; refused images do not count. Linux.
 """
@@ -32,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bound", action="append", default=None)
     parser.add_argument("--least", type=int, default=0, help="leave out images of fewer pixels")
+    parser.add_argument("--size", default="default", help="of the network")
     options = parser.parse_args()
     bounds = [None, *(options.bound or ["1.2GB", "800MB", "400MB"])]
     missed = False
@@ -43,7 +44,7 @@ def main() -> int:
                 image = Path(folder) / f"{height} {kind}.png"
                 write_png(dark if kind == "colour" else dark.astype(np.uint16) * 257, image)
                 for bound in bounds:
-                    wish = ["--max-memory", bound] if bound else []
+                    wish = ["--size", options.size, *(["--max-memory", bound] if bound else [])]
                     started = time.monotonic()
                     ended = measured("enhance", str(image), "-o", str(Path(folder) / "out"), *wish)
                     seconds, done = time.monotonic() - started, ended.code == 0
