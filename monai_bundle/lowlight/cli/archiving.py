@@ -169,11 +169,12 @@ def archive(
 
 def _deciding(order: Order, named_as_inputs: bool) -> str:
     """What decides on results and their names, on one line, for people as well."""
-    from lowlight.bundle import bundle_root, file_sha256
+    from lowlight.bundle import bundle_root
     from lowlight.enhance.definition import Definition
+    from lowlight.enhance.identity import ModelIdentity
 
-    wishes = order.wishes
-    weights = file_sha256(Definition.of(bundle_root(), wishes.size).weights_file)
+    wishes, root = order.wishes, bundle_root()
+    weights = ModelIdentity.of(root, Definition.of(root, wishes.size).weights_file).weights_sha256
     said: dict[str, Any] = {
         **wishes.recorded,
         "modality": wishes.modality,
