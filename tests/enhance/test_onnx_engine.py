@@ -130,7 +130,7 @@ def test_tiles_agree_with_the_whole_frame(onnx: Enhancer, in_torch: Enhancer, co
     frames = frames_of(data.retina()[300:480, 400:740], count)
     engine = onnx.engine
     assert isinstance(engine, OnnxEngine)
-    tiled = OnnxEngine(engine.session, Tiling(tile=64, halo=128), engine.stride)
+    tiled = OnnxEngine(engine.session, Tiling(tile=64, halo=96), engine.stride)
     heard: list[tuple[int, int]] = []
     found = tiled.predict(frames, Watch.of_progress(lambda done, total: heard.append((done, total))))
     assert greatest(found, in_torch.engine.predict(frames)) <= LARGEST_DIFFERENCE
@@ -143,7 +143,7 @@ def test_tiles_that_do_not_fit_the_stride_are_refused(onnx: Enhancer) -> None:
     engine = onnx.engine
     assert isinstance(engine, OnnxEngine)
     with pytest.raises(ValueError, match="stride 8"):
-        OnnxEngine(engine.session, Tiling(tile=60, halo=128), engine.stride).predict(
+        OnnxEngine(engine.session, Tiling(tile=60, halo=96), engine.stride).predict(
             np.zeros((1, 3, 8, 400), np.float32)
         )
 

@@ -1,11 +1,14 @@
 """The network keeps its promises whatever its weights are: bounded, monotone, grey stays grey, any size."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from lowlight.enhance.inferer import DualPathInferer
+from lowlight.enhance.tiling import Tiling
 from lowlight.model.network import DualPathNet, local_median, split_prediction
 from lowlight.model.resampling import area_resize, spline_matrix, spline_resize
 
@@ -112,8 +115,21 @@ def test_gradients_are_finite_on_an_all_black_image() -> None:
 def test_tiles_agree_with_the_whole_frame(wild: DualPathNet) -> None:
     frame = torch.rand(1, 3, 400, 333)
     whole = DualPathInferer(tile=1024)(frame, wild)
-    tiled = DualPathInferer(tile=64, halo=128)(frame, wild)
+    tiled = DualPathInferer(tile=64, halo=96)(frame, wild)
     assert float((whole - tiled).abs().max()) <= 1e-4
+
+
+@torch.inference_mode()
+def test_the_halo_is_as_wide_as_the_network_looks(wild: DualPathNet) -> None:
+    network = copy.deepcopy(wild).double()
+    tone, grey = torch.full((1, 2, 8, 480), 0.3).double(), torch.tensor([False])
+    for column in range(240, 248):
+        frame = torch.rand(1, 1, 8, 480).double()
+        other = frame.clone()
+        other[..., column] = 1 - other[..., column]
+        change = network.apply_tone(frame, tone, grey) - network.apply_tone(other, tone, grey)
+        changed = change.abs().amax((0, 1, 2)).nonzero()[:, 0]
+        assert 32 < (changed - column).abs().max() <= Tiling().halo
 
 
 @torch.inference_mode()

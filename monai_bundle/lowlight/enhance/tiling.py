@@ -23,8 +23,8 @@ class Tiling:
         halo: pixels around a core that the network sees besides. Both are multiples of the network's stride.
     """
 
-    tile: int = 1024
-    halo: int = 128
+    tile: int = 1088
+    halo: int = 96
 
     def __post_init__(self) -> None:
         if self.tile < 1 or self.halo < 0:

@@ -19,7 +19,6 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.utils import pack_bits
 from pydicom.sequence import Sequence
-from pydicom.sr.codedict import codes
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -40,6 +39,18 @@ from lowlight.imaging.dicom_display import Window
 from lowlight.imaging.dicom_text import AsStored
 from lowlight.imaging.processing import Processing
 
+
+class _Code(NamedTuple):
+    """A concept of PS3.16 annex D. pydicom has them all in pydicom.sr, which every command would wait for."""
+
+    value: str
+    meaning: str
+
+
+_BRIGHTENED = _Code("113053", "Pixel by pixel multiplication")
+_DENOISED = _Code("113087", "Smoothing")
+_SOURCE_IMAGE = _Code("121322", "Source image for image processing operation")
+_EQUIPMENT = _Code("109102", "Processing Equipment")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/LowLightEnhance")
 # Lossy transfer syntaxes, and the standard's name of their method (C.7.6.1.1.5.1).
 _LOSSY = {
@@ -257,8 +268,8 @@ def _uid(*parts: str) -> UID:
 
 def _reference(result: Dataset, source: Dataset, processing: Processing) -> None:
     _put(result, DerivationDescription=processing.description[:_LONGEST_DESCRIPTION])
-    derivations = [codes.DCM.PixelByPixelMultiplication] if processing.brightened else []
-    derivations += [codes.DCM.Smoothing] if processing.denoised else []
+    derivations = [_BRIGHTENED] if processing.brightened else []
+    derivations += [_DENOISED] if processing.denoised else []
     # That of the source tells how the source was made, and the source is there to be asked.
     result.pop("DerivationCodeSequence", None)
     if derivations:
@@ -273,14 +284,14 @@ def _reference(result: Dataset, source: Dataset, processing: Processing) -> None
             reference.add(DataElement(keyword, "UI", uid, validation_mode=config.IGNORE))
         if any(source.get(groups) for groups in _GROUPS):
             _list_reference(result, source, copy.deepcopy(reference))
-        reference.PurposeOfReferenceCodeSequence = Sequence([_code(codes.DCM.SourceImageForImageProcessingOperation)])
+        reference.PurposeOfReferenceCodeSequence = Sequence([_code(_SOURCE_IMAGE)])
         result.SourceImageSequence = Sequence([reference])
     equipment = Dataset()
     equipment.Manufacturer = "LowLightEnhance"
     equipment.ManufacturerModelName = "LowLightEnhance"
     equipment.SoftwareVersions = [__version__, *([processing.model] if processing.model else [])]
     equipment.ContributionDescription = processing.contribution[:_LONGEST_DESCRIPTION]
-    equipment.PurposeOfReferenceCodeSequence = Sequence([_code(codes.DCM.ProcessingEquipment)])
+    equipment.PurposeOfReferenceCodeSequence = Sequence([_code(_EQUIPMENT)])
     result.ContributingEquipmentSequence = Sequence([*(result.get("ContributingEquipmentSequence") or []), equipment])
 
 
@@ -295,9 +306,9 @@ def _list_reference(result: Dataset, source: Dataset, reference: Dataset) -> Non
     result.ReferencedSeriesSequence = Sequence([*listed, series])
 
 
-def _code(code: Any) -> Dataset:
+def _code(code: _Code) -> Dataset:
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, "DCM", code.meaning
     return item
 
 
