@@ -11,12 +11,10 @@ import pytest
 import torch
 from bundle_runs import run
 from published_bundle import Published, copied
-from torch import nn
 
 from lowlight import Enhancer
 from lowlight.bundle import file_sha256
 from lowlight.enhance.adopting import adopt
-from lowlight.enhance.definition import Definition
 from lowlight.enhance.exporting import publish
 from lowlight.errors import BundleError
 from lowlight.model.features import FeatureNet
@@ -86,26 +84,6 @@ def test_monai_exports_the_network_as_well(own_bundle: Published, tmp_path: Path
     command += ["--config_file", "configs/inference.yaml"]
     assert "exported to file" in run(command, tmp_path / "log.txt", own_bundle.folder).succeeded()
     onnx.checker.check_model(onnx.load(file))
-
-
-def test_a_size_with_weights_of_its_own_has_a_graph_and_a_checksum_of_its_own(
-    own_bundle: Published, tmp_path: Path
-) -> None:
-    copy = copied(own_bundle.folder, tmp_path / "bundle")
-    network = Definition.of(copy, "fast").made("network_def")["network_def"]
-    nn.init.normal_(network.denoise.exit.conv.weight, std=0.05)
-    torch.save(network.state_dict(), tmp_path / "trained.pt")
-    before = files(copy)
-    publish(tmp_path / "trained.pt", copy, "fast")
-    after, digest = files(copy), file_sha256(tmp_path / "trained.pt")
-    different = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert different == {"models/fast.pt", "models/fast.onnx", "configs/metadata.json"}
-    assert after["models/fast.pt"] == digest
-    stated = json.loads((copy / "configs/metadata.json").read_text(encoding="utf-8"))
-    assert (stated["fast_weights_sha256"], stated["weights_sha256"]) == (digest, file_sha256(own_bundle.weights))
-    found = [Enhancer(copy, device="cpu", engine=engine, size="fast") for engine in ("onnx", "torch")]
-    assert [own.model.weights_sha256 for own in found] == [digest, digest]
-    assert Enhancer(copy, engine="onnx").model.weights_sha256 == file_sha256(own_bundle.weights)
 
 
 def test_a_checksum_goes_into_the_metadata_and_nothing_else_in_them_moves(
