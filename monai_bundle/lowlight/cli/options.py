@@ -58,8 +58,8 @@ NetworkSize = Annotated[
     Size,
     typer.Option(
         "--size",
-        help="Of the network: fast takes less time and finds less detail, best looks at each image in eight ways and "
-        "takes eight times the time.",
+        help="Of the network: fast is smaller and takes less time, best looks at each image in eight ways and takes "
+        "eight times the time.",
     ),
 ]
 Device = Annotated[
