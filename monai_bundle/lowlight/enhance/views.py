@@ -127,8 +127,11 @@ class _Mean:
     def prediction(self) -> FramePrediction:
         assert self._maps is not None
         self._residual /= len(VIEWS)
-        self._square_error /= len(VIEWS)
-        return FramePrediction(self._residual, np.log(self._square_error) / 2, *self._maps)
+        log_error = self._square_error
+        log_error /= len(VIEWS)
+        np.log(log_error, out=log_error)
+        log_error /= 2
+        return FramePrediction(self._residual, log_error, *self._maps)
 
 
 class _Runs:
