@@ -86,14 +86,12 @@ def test_monai_exports_the_network_as_well(own_bundle: Published, tmp_path: Path
     onnx.checker.check_model(onnx.load(file))
 
 
-def test_a_checksum_goes_into_the_metadata_and_nothing_else_in_them_moves(
-    own_bundle: Published, tmp_path: Path
-) -> None:
+def test_a_checksum_goes_into_the_metadata_and_nothing_else_in_them_moves(bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     (folder / "models").mkdir(parents=True)
     (folder / "configs").mkdir()
     metadata = folder / "configs/metadata.json"
-    old = json.loads((own_bundle.folder / "configs/metadata.json").read_text(encoding="utf-8"))
+    old = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
     text = json.dumps({key: value for key, value in old.items() if key != "fast_weights_sha256"}, indent=4)
     metadata.write_text(text, encoding="utf-8")
     for content in (b"first", b"second"):
@@ -111,6 +109,6 @@ def test_a_checksum_goes_into_the_metadata_and_nothing_else_in_them_moves(
     )
 
 
-def test_a_size_without_weights_of_its_own_is_not_published(own_bundle: Published) -> None:
+def test_a_size_without_weights_of_its_own_is_not_published(bundle: Path) -> None:
     with pytest.raises(BundleError, match='the size "best" has the weights of "default"; publish those'):
-        publish(own_bundle.weights, own_bundle.folder, "best")
+        publish(bundle / "models/model.pt", bundle, "best")
