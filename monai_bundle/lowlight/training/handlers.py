@@ -319,6 +319,25 @@ def load_initial_weights(network: nn.Module, file: str | Path | None) -> None:
         load_weights(network, file)
 
 
+def load_tone(network: nn.Module, file: str | Path) -> None:
+    """Give a network (`DualPathNet`) the tone path of saved weights, whose denoise path may be of another size.
+
+    Raises:
+        InputError: no such file, or the weights of another tone path.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(path, "no such file", "name a model.pt")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    prefix = "tone."
+    tone = {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
+    try:
+        _without_wrapper(network).get_submodule("tone").load_state_dict(tone)
+    except RuntimeError as error:
+        raise InputError(path, "holds another tone path", "its network_def must have this one's tone") from error
+    logger.info("Tone path loaded from %s.", path)
+
+
 class Every:
     """Event filter of ignite: true at every `interval`-th event."""
 
