@@ -39,7 +39,7 @@ def test_a_process_keeps_within_its_memory_and_makes_the_same(dark: Path, tmp_pa
 
 def test_an_image_that_is_too_large_for_it_is_refused_in_words(dark: Path, tmp_path: Path) -> None:
     told = enhanced(dark, tmp_path / "out.png", "--max-memory", "200MB").told
-    assert "needs 0.4 GB of memory" in told
+    assert "needs 0.3 GB of memory" in told
     assert "Traceback" not in told
     assert not (tmp_path / "out.png").exists()
 
@@ -58,5 +58,5 @@ def test_only_what_can_be_bounded_is(options: dict[str, str]) -> None:
 def test_tiles_grow_with_what_is_allowed() -> None:
     tiling = Tiling()
     assert tiling.fitting(10**9) == tiling
-    assert tiling.fitting(1000 * 1000).tile == 640
+    assert tiling.fitting(1000 * 1000).tile == 768
     assert tiling.fitting(0) == tiling.frugal
