@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import browser
@@ -72,6 +73,31 @@ def test_p_values_are_told_from_six_images_on_and_adjusted_for_their_number(
     assert all(one.p_adjusted >= one.p > 0 for part in group.graded for one in part.gradings)
     assert not any("Fewer than" in note for note in findings.notes)
     assert "They go by what can be seen" in study_fact(tmp_path / "s.study", "simulation")
+
+
+def test_power_speaks_of_the_comparison_of_which_the_page_shows_the_interval(simulated: Path) -> None:
+    with StudyFile(simulated) as study:
+        (group,) = analyse(study, RESAMPLES, 1).groups
+    said = group.power
+    assert said.count("by version") == 1
+    least, most = (int(number) for number in re.findall(r"(\d+)", said.split("preference of")[1])[:2])
+    for one in group.preferences[1:]:
+        # Found with 80 % power is a preference whose interval, as wide as this one, keeps off one half.
+        half = (one.ability_high - one.ability_low) / 2
+        detectable = 100 / (1 + np.exp(-half * 2.8016 / 1.96))
+        assert least - 1 <= detectable <= most + 1
+        assert detectable > 100 / (1 + np.exp(-half))
+    assert "27 comparisons of all versions" in said
+    needed = float(said.split("it would take about ")[1].split()[0])
+    widest = max(one.ability_high - one.ability_low for one in group.preferences[1:])
+    assert needed == pytest.approx(27 * (2.8016 / 3.92 * widest / np.log(0.65 / 0.35)) ** 2, rel=0.05)
+
+
+def test_power_is_not_told_where_nothing_varies(simulated: Path, tmp_path: Path) -> None:
+    with StudyFile(without(simulated, tmp_path / "one.study", "reader <> 'R1' OR image <> 1")) as study:
+        (group,) = analyse(study, RESAMPLES, 1).groups
+    assert group.power.startswith("Power is not told")
+    assert group.grading_power.startswith("Power is not told")
 
 
 def study_fact(path: Path, key: str) -> str:

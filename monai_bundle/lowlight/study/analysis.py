@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lowlight.errors import StudyError
-from lowlight.study import statistics
+from lowlight.study import power, statistics
 from lowlight.study.answers import Answers, answers
 from lowlight.study.questions import CRITERIA, SCALE
 from lowlight.study.studyfile import StudyFile, Version
@@ -215,7 +215,7 @@ def _group(
     random: np.random.Generator,
 ) -> Group:
     pairs = found.first_pairs
-    preferences, bounded, power = _preferences(pairs, versions, reference, resamples, random)
+    preferences, bounded, pair_power = _preferences(pairs, versions, reference, resamples, random)
     graded, grading_power = _graded(found, versions, reference, resamples, random)
     both = pd.concat([pairs[["reader", "image"]], found.first_grades[["reader", "image"]]])
     return Group(
@@ -229,7 +229,7 @@ def _group(
         within=_within(_pair_values(found.pairs), "nominal"),
         repeated=int(found.pairs["repeats"].notna().sum()),
         left=float((found.pairs["chosen"] == found.pairs["left"]).mean()) if len(found.pairs) else None,
-        power=power,
+        power=pair_power,
         graded=graded,
         grading_power=grading_power,
         few=int(both["image"].nunique()) < statistics.LEAST_IMAGES,
@@ -270,21 +270,9 @@ def _preferences(
                 float("nan") if is_reference else statistics.bootstrap_p(abilities[:, index], 0.0),
             )
         )
-    return found, fitted.bounded, _pair_power(len(pairs), overall[0], shares[:, 0], found[0].comparisons)
-
-
-def _pair_power(count: int, share: float, resampled: NDArray[np.float64], comparisons: int) -> str:
-    """What so many comparisons could have found, given how much readers and cases differ."""
-    independent = max(share * (1 - share), 0.05) / max(comparisons, 1)
-    effect = max(1.0, float(np.nanvar(resampled)) / independent)
-    effective = count / effect
-    detectable = statistics.detectable_preference(effective)
-    needed = statistics.needed_comparisons(0.65) * effect
-    return (
-        f"{count} comparisons, which count as {effective:.0f} independent ones because readers and cases differ "
-        f"(design effect {effect:.1f}), find a preference of {100 * detectable:.0f} % against one half with 80 % power "
-        f"at a level of 5 %; a preference of 65 % would take about {needed:.0f}."
-    )
+    intervals = [(one.ability_low, one.ability_high) for one in found[1:]]
+    told = power.of_pairs(len(pairs), intervals, pairs["reader"].nunique(), fitted.bounded)
+    return found, fitted.bounded, told
 
 
 def _wins(
@@ -370,11 +358,7 @@ def _graded(
         )
     if not widths:
         return graded, ""
-    detectable = (1.959964 + 0.841621) * float(np.median(widths))
-    return graded, (
-        f"With the spread between readers and cases that was found, gradings of this number find a VGC area that "
-        f"differs from 0.5 by {detectable:.2f} with 80 % power at a level of 5 %."
-    )
+    return graded, power.of_gradings(widths, found.first_grades["reader"].nunique())
 
 
 def _grading(

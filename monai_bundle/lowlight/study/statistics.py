@@ -19,7 +19,6 @@ import krippendorff
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, logit
 from scipy.stats import norm, rv_continuous
@@ -258,21 +257,43 @@ def bootstrap_p(values: NDArray[np.float64], null: float) -> float:
     return min(1.0, 2 * (min(below, above) + 1) / (len(defined) + 1))
 
 
-def detectable_preference(effective: float) -> float:
-    """The smallest preference rate above one half that so many independent comparisons find with 80 % power at 5 %.
+def error_of(interval_: tuple[float, float]) -> float:
+    """The standard error that a 95 % interval amounts to, as if it were that of a normal distribution."""
+    low, high = interval_
+    return (high - low) / (2 * float(norm.ppf(1 - ALPHA / 2)))
 
-    Normal approximation (Fleiss, Statistical Methods for Rates and Proportions, 1981, section 2.2, without continuity
-    correction); 1 where not even unanimity would do.
+
+def detectable_preference(error: float) -> float:
+    """The smallest preference above one half that is found with 80 % power at 5 %, two-sided.
+
+    Normal approximation on the logit scale (Fleiss, Statistical Methods for Rates and Proportions, 1981, section 2.2):
+    the ability has to be as many standard errors from 0 as the quantiles of level and power together.
+
+    Args:
+        error: standard error of the ability, logit scale.
     """
-    critical, wanted = norm.ppf(1 - ALPHA / 2), norm.ppf(POWER)
-
-    def missing(rate: float) -> float:
-        return critical * 0.5 + wanted * np.sqrt(rate * (1 - rate)) - (rate - 0.5) * np.sqrt(effective)
-
-    return 1.0 if effective <= 0 or missing(1.0) > 0 else float(brentq(missing, 0.5, 1.0))
+    return float(expit(_quantiles() * error))
 
 
-def needed_comparisons(rate: float) -> float:
-    """How many independent comparisons find a preference rate with 80 % power at 5 %: the same formula, for n."""
-    critical, wanted = norm.ppf(1 - ALPHA / 2), norm.ppf(POWER)
-    return float(((critical * 0.5 + wanted * np.sqrt(rate * (1 - rate))) / (rate - 0.5)) ** 2)
+def needed_comparisons(rate: float, error: float, comparisons: int) -> float:
+    """How many comparisons find a preference rate with 80 % power at 5 %.
+
+    The variance is taken to fall as their number grows, which holds where readers and images grow in the same measure.
+
+    Args:
+        error: standard error of the ability that so many ``comparisons`` gave.
+    """
+    return comparisons * (_quantiles() * error / float(logit(rate))) ** 2
+
+
+def detectable_area(error: float) -> float:
+    """How far from 0.5 a VGC area has to be to be found with 80 % power at 5 %; at most 0.5.
+
+    Args:
+        error: standard error of the area.
+    """
+    return min(0.5, _quantiles() * error)
+
+
+def _quantiles() -> float:
+    return float(norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER))
