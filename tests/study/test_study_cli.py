@@ -73,6 +73,15 @@ def test_too_few_answers_write_nothing_and_say_how_many_are_needed(
     assert not settings.exists()
 
 
+def test_an_image_that_is_named_twice_counts_once(
+    dark_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = (dark_images, dark_images / "eye0.png", dark_images.parent / "." / dark_images.name)
+    code, out, _ = commanded(capsys, "new", *twice, "-o", tmp_path / "a.study", "--brightness", "1")
+    assert code == 0
+    assert "3 images in 2 versions" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -272,6 +272,7 @@ def _plain(one: Calibration) -> dict[str, object]:
 
 
 def _cases(paths: list[Path], modality: Modality | None) -> list[Case]:
+    from lowlight.cli.batch import without_repeats
     from lowlight.errors import InputError, NotAnImageError
     from lowlight.imaging import collect
     from lowlight.imaging.dicom_series import arrange
@@ -280,7 +281,7 @@ def _cases(paths: list[Path], modality: Modality | None) -> list[Case]:
     from lowlight.study.making import Case
 
     kept: list[Found] = []
-    for found in collect(paths):
+    for found in without_repeats(list(collect(paths))):
         if found.fault is not None:
             if isinstance(found.fault, NotAnImageError):
                 continue
