@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from platformdirs import user_config_path
 
 from lowlight import Enhancer
 from lowlight.cli.app import run
@@ -53,10 +54,16 @@ def test_simulated_readers_never_set_the_users_own_strengths(
     monkeypatch.setenv(VARIABLE, str(own))
     simulated = tmp_path / "b.study"
     assert commanded(capsys, "simulate", made, "-o", simulated)[0] == 0
-    code, _, err = commanded(capsys, "calibrate", simulated)
-    assert code == 1
-    assert "its readers are simulated, and do not set your default strengths" in err
-    assert not own.exists()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    default = user_config_path("lowlight", appauthor=False) / "settings.yaml"
+    link = tmp_path / "link.yaml"
+    link.symlink_to(own)
+    for file in (None, own, tmp_path / "config" / ".." / "own.yaml", link, default):
+        code, _, err = commanded(capsys, "calibrate", simulated, *(("--settings", file) if file else ()))
+        assert code == 1
+        assert "its readers are simulated, and do not set your default strengths" in err
+        assert not own.exists()
+        assert not default.exists()
     code, _, err = commanded(capsys, "serve", simulated, "--port", "0")
     assert code == 1
     assert "its readers are simulated; serve the study that it was simulated from" in err

@@ -227,14 +227,14 @@ def calibrate(
 
     from lowlight.bundle import bundle_root
     from lowlight.enhance.definition import Definition
-    from lowlight.enhance.settings import Settings
+    from lowlight.enhance.settings import Settings, is_users_own
     from lowlight.errors import StudyError
     from lowlight.study.calibrating import apply
     from lowlight.study.calibrating import calibrate as fit
     from lowlight.study.studyfile import StudyFile
 
     with StudyFile(path) as opened:
-        if opened.simulated and settings is None and not dry_run:
+        if opened.simulated and not dry_run and (settings is None or is_users_own(settings)):
             remedy = "name another settings file with --settings, or look at it with --dry-run"
             raise StudyError(path, "its readers are simulated, and do not set your default strengths", remedy)
         kept = Settings.read(settings)

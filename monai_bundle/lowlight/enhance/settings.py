@@ -35,11 +35,25 @@ Strengths = dict[str, dict[str, float]]
 def settings_file() -> Path:
     """Where the user's settings are kept; the file need not exist."""
     named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named)
+    return Path(named) if named else _default_file()
+
+
+def is_users_own(file: Path) -> bool:
+    """Whether this is the user's settings file, the one in the configuration folder or the one in use, by any name."""
+    return any(_same(file, own) for own in (settings_file(), _default_file()))
+
+
+def _default_file() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("lowlight", appauthor=False) / "settings.yaml"
+
+
+def _same(one: Path, two: Path) -> bool:
+    try:
+        return one.samefile(two)
+    except OSError:
+        return one.resolve() == two.resolve()  # One of them is not there yet.
 
 
 @dataclass(frozen=True)
