@@ -13,6 +13,7 @@ from lowlight.enhance.settings import Settings
 from lowlight.errors import StudyError
 from lowlight.study import planning
 from lowlight.study.calibrating import apply, calibrate
+from lowlight.study.foreseeing import warnings
 from lowlight.study.observers import Population
 from lowlight.study.perception import Seen
 from lowlight.study.preferred_strength import Comparisons, preferred
@@ -107,6 +108,32 @@ def test_too_few_answers_are_refused_with_how_many_are_needed(answered: Path, tm
     assert "is known to ± 0.0" in found.refusal
     needed = int(found.refusal.split("about ")[1].split()[0])
     assert needed > 1000
+
+
+@pytest.mark.parametrize("items", [None, 3])
+def test_gradings_count_where_they_compare_strengths_and_are_refused_for_what_they_are(
+    items: int | None, dark_images: Path, enhancer, tmp_path: Path
+) -> None:
+    from lowlight.imaging import collect
+    from lowlight.study.making import Case, Design, make
+
+    design = Design(("rating",), [(b, 1.0) for b in (0.4, 0.7, 1.0)], False, readers=8, items=items, repeats=0.2)
+    make(tmp_path / "asked.study", [Case((found,), "xray") for found in collect([dark_images])], design, enhancer)
+    simulate(tmp_path / "asked.study", tmp_path / "s.study", Population({"xray": 0.7}), seed=4)
+    with StudyFile(tmp_path / "s.study") as study:
+        (found,), warned = calibrate(study, DEFAULTS), warnings(study)
+        assert found.readers == 8
+        if items is None:
+            assert (found.refusal, warned) == ("", [])
+            with study.changing() as change:
+                change.execute("UPDATE grade SET value = 3")
+            assert "readers graded all strengths of an image alike" in calibrate(study, DEFAULTS)[0].refusal
+        else:
+            assert found.refusal == (
+                "no reader graded two strengths of one image, so the 24 gradings do not tell which is better; make a "
+                "study of pairs (--task pairs), or without --items, so that readers grade every strength"
+            )
+            assert warned[0].startswith("xray: a reader grades two strengths of one image never")
 
 
 def test_one_reader_alone_calibrates_nothing(answered: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def new(
     list of who is who elsewhere.
     """
     from lowlight.cli.report import Report
-    from lowlight.study.studyfile import SUFFIX
+    from lowlight.study.studyfile import SUFFIX, StudyFile
 
     if output.suffix != SUFFIX:
         raise typer.BadParameter(f"{output} has to end in {SUFFIX}", param_hint="'-o'")
@@ -93,6 +93,7 @@ def new(
     with report:
         from lowlight import Enhancer
         from lowlight.enhance.settings import Settings
+        from lowlight.study.foreseeing import warnings
         from lowlight.study.making import Design, make
 
         design = Design(TASKS[task], strengths, original, others, readers, items, repeats, seed, title)
@@ -101,7 +102,12 @@ def new(
         report.show(f"drawing {counted(len(cases), 'image')}")
         make(output, cases, design, enhancer, report.step)
     summary = _summary(output)
-    _tell(summary, as_json, [f"{output}: {_described(summary)}", f"next: lowlight study serve {output}"])
+    with StudyFile(output) as made:
+        warned = warnings(made)
+    for warning in warned:
+        report.note(f"warning: {warning}")
+    lines = [f"{output}: {_described(summary)}", f"next: lowlight study serve {output}"]
+    _tell({**summary, "warnings": warned}, as_json, lines)
 
 
 @study.command()

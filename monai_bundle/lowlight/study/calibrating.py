@@ -29,6 +29,9 @@ PRECISION = 0.1
 PLANNED = 200
 """Comparisons by 8 readers that reach the precision with simulated readers: asked for where nothing is known."""
 
+PLAN_FOR_GRADINGS = "make a study of pairs (--task pairs), or without --items, so that readers grade every strength"
+"""The way out where gradings cannot be compared."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -36,7 +39,8 @@ class Calibration:
 
     Attributes:
         strengths: what was estimated; empty where there are too few answers for that.
-        comparisons, readers: how many they come from.
+        comparisons: how many they come from, gradings of two strengths by one reader included.
+        readers: how many answered.
         refusal: why nothing is written for this modality, with what is needed; empty if it is.
         held_out: share of comparisons that the estimate foretells for readers that it has not seen, and the share that
             the strengths before foretold; None where nothing was estimated.
@@ -65,17 +69,20 @@ def calibrate(study: StudyFile, before: dict[str, dict[str, float]], precision: 
         StudyError: no answers, or no two enhanced versions of different strength.
     """
     versions = study.versions
-    enhanced = [version for version in versions.values() if version.kind == "enhanced" and version.shown]
-    names = tuple(name for name in ("brightness", "denoise") if len({getattr(one, name) for one in enhanced}) > 1)
+    names = compared_strengths(study)
     if not names:
         raise StudyError(
             study.path, "compares no two strengths", "make a study with --brightness 0.4,0.55,0.7,0.85,1 or the like"
         )
     found = answers(study)
     modalities = sorted({image.modality for image in study.images.values()})
-    return [
-        _one(modality, _comparisons(found, modality, versions, names), before, precision) for modality in modalities
-    ]
+    return [_one(modality, found, versions, names, before, precision) for modality in modalities]
+
+
+def compared_strengths(study: StudyFile) -> tuple[str, ...]:
+    """Which strengths differ between the enhanced versions that readers see: brightness, denoise, both or none."""
+    enhanced = [version for version in study.versions.values() if version.kind == "enhanced" and version.shown]
+    return tuple(name for name in ("brightness", "denoise") if len({getattr(one, name) for one in enhanced}) > 1)
 
 
 def apply(settings: Settings, calibrations: Sequence[Calibration], study: StudyFile, today: date) -> Settings:
@@ -98,17 +105,34 @@ def apply(settings: Settings, calibrations: Sequence[Calibration], study: StudyF
     return settings
 
 
-def _one(modality: str, comparisons: Comparisons, before: dict[str, dict[str, float]], precision: float) -> Calibration:
+def _one(
+    modality: str,
+    found: Answers,
+    versions: dict[int, Version],
+    names: tuple[str, ...],
+    before: dict[str, dict[str, float]],
+    precision: float,
+) -> Calibration:
+    comparisons = _comparisons(found, modality, versions, names)
+    gradings = _gradings(found, modality, versions)
     count, readers = len(comparisons), len(np.unique(comparisons.reader))
+    by = "1 reader" if readers == 1 else f"{readers} readers"
     if modality == "unknown":
         why = "the kind of image is not known; make the study with --modality"
         return Calibration(modality, [], count, readers, why)
+    if gradings and not count:
+        readers = len({reader for reader, _, _ in gradings})
+        return Calibration(modality, [], 0, readers, _nothing_compared(gradings))
     if count < LEAST_COMPARISONS or readers < LEAST_READERS:
-        given = "1 reader" if readers == 1 else f"{readers} readers"
         why = (
-            f"{count} comparisons by {given} are too few: at least {LEAST_COMPARISONS} by {LEAST_READERS} "
-            f"are needed, and about {PLANNED} by 8 for an interval of ± {precision:g}"
+            f"{count} comparisons by {by} are too few: at least {LEAST_COMPARISONS} by "
+            f"{LEAST_READERS} are needed, and about {PLANNED} by 8 for an interval of ± {precision:g}"
         )
+        if gradings:
+            why += (
+                f"; of the {len(gradings)} gradings those count in which a reader graded two strengths of one image "
+                f"unlike: {PLAN_FOR_GRADINGS}"
+            )
         return Calibration(modality, [], count, readers, why)
     estimated = preferred(comparisons)
     return Calibration(
@@ -118,6 +142,16 @@ def _one(modality: str, comparisons: Comparisons, before: dict[str, dict[str, fl
         readers,
         _refusal(comparisons, estimated, precision),
         _held_out(comparisons, before.get(modality, before["default"])),
+    )
+
+
+def _nothing_compared(gradings: set[tuple[str, int, int]]) -> str:
+    """Why gradings, which there are, tell nothing of strengths."""
+    if len({(reader, image) for reader, image, _ in gradings}) < len(gradings):
+        return "readers graded all strengths of an image alike, so none is better; ask for pairs (--task pairs)"
+    return (
+        f"no reader graded two strengths of one image, so the {len(gradings)} gradings do not tell which is better; "
+        f"{PLAN_FOR_GRADINGS}"
     )
 
 
@@ -160,6 +194,13 @@ def _foretold(comparisons: Comparisons, strengths: np.ndarray) -> np.ndarray:
     """1 where the version nearer to these strengths was chosen, 0 where the other was, a half between equals."""
     nearer = np.abs(comparisons.other - strengths).sum(1) - np.abs(comparisons.chosen - strengths).sum(1)
     return np.where(np.abs(nearer) < 1e-9, 0.5, (nearer > 0).astype(float))
+
+
+def _gradings(found: Answers, modality: str, versions: dict[int, Version]) -> set[tuple[str, int, int]]:
+    """The gradings of enhanced versions: reader, image, version."""
+    grades = found.first_grades[found.first_grades["modality"] == modality]
+    given = zip(grades["reader"], grades["image"], grades["version"], strict=True)
+    return {one for one in given if versions[one[2]].kind == "enhanced"}
 
 
 def _comparisons(found: Answers, modality: str, versions: dict[int, Version], names: tuple[str, ...]) -> Comparisons:
