@@ -6,6 +6,7 @@ import io
 import shutil
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,36 @@ def test_a_damaged_file_is_told(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(StudyError), StudyFile(path) as opened:
         opened.check_pictures()
+
+
+PAIR, RATING = (f"(SELECT id FROM item WHERE task = '{task}' AND reader = 'R1' LIMIT 1)" for task in ("pair", "rating"))
+ANSWERED = "INSERT INTO answer (item, chosen, seconds, given) VALUES "
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("DELETE FROM reader WHERE id = 'R2'", "its table item names a reader that is not there"),
+        (f"{ANSWERED} ({PAIR}, 99, 1, '')", "its table answer names a version that is not there"),
+        (f"{ANSWERED} (9999, 1, 1, '')", "its table answer names an item that is not there"),
+        ("DELETE FROM image WHERE id = 1", "names an image that is not there"),
+        (f"{ANSWERED} ({PAIR}, NULL, 1, '')", "an answer chose a version that its item did not show"),
+        (f"{ANSWERED} ({PAIR}, (SELECT 6 - first - second FROM item WHERE id = {PAIR}), 1, '')", "did not show"),
+        (f"{ANSWERED} ({RATING}, NULL, 1, '')", "a grading was answered without a grade"),
+        (f"{ANSWERED} ({PAIR}, (SELECT first FROM item WHERE id = {PAIR}), 'long', '')", "time is no number"),
+        (f"{ANSWERED} ({RATING}, NULL, 1, ''); INSERT INTO grade VALUES (1, 'noise', 2.5)", "no whole number from 1"),
+        ("UPDATE item SET second = NULL WHERE task = 'pair'", "shows one version where it has to show two"),
+        ("UPDATE version SET brightness = 'much' WHERE id = 2", "a strength of an enhanced version is no number"),
+        ("UPDATE item SET repeats = 1 WHERE reader = 'R3'", "an item asks again what another reader was asked"),
+    ],
+)
+def test_contents_that_contradict_themselves_are_told_when_the_file_is_opened(
+    changes: str, said: str, path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(changes)
+    with pytest.raises(StudyError, match=rf"contradicts itself: .*{said}.*; get an undamaged copy"):
+        StudyFile(path)
 
 
 def test_the_file_alone_travels(made: Path, tmp_path: Path) -> None:

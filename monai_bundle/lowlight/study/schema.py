@@ -64,3 +64,34 @@ CREATE TABLE grade (
     PRIMARY KEY (answer, question)
 );
 """
+
+CONTRADICTIONS = {
+    "a strength of an enhanced version is no number": (
+        "SELECT 1 FROM version WHERE kind = 'enhanced' AND "
+        "(typeof(brightness) NOT IN ('real', 'integer') OR typeof(denoise) NOT IN ('real', 'integer'))"
+    ),
+    "an item shows one version where it has to show two, or two where one": (
+        "SELECT 1 FROM item WHERE (task = 'pair') <> (second IS NOT NULL) OR first = second"
+    ),
+    "an item asks again what another reader was asked, or something else": (
+        "SELECT 1 FROM item JOIN item AS earlier ON earlier.id = item.repeats WHERE earlier.reader <> item.reader OR "
+        "earlier.task <> item.task OR earlier.image <> item.image"
+    ),
+    "an answer chose a version that its item did not show": (
+        "SELECT 1 FROM answer JOIN item ON item.id = answer.item WHERE CASE task WHEN 'pair' THEN "
+        "chosen IS NULL OR chosen NOT IN (first, second) ELSE chosen IS NOT NULL END"
+    ),
+    "an answer's time is no number": "SELECT 1 FROM answer WHERE typeof(seconds) NOT IN ('real', 'integer')",
+    "a grade is no whole number from 1 to 5": (
+        "SELECT 1 FROM grade WHERE typeof(value) <> 'integer' OR value NOT BETWEEN 1 AND 5"
+    ),
+    "a grading was answered without a grade": (
+        "SELECT 1 FROM answer JOIN item ON item.id = answer.item WHERE task = 'rating' AND "
+        "NOT EXISTS (SELECT 1 FROM grade WHERE grade.answer = answer.id)"
+    ),
+    "a pair has grades": (
+        "SELECT 1 FROM grade JOIN answer ON answer.id = grade.answer JOIN item ON item.id = answer.item "
+        "WHERE task = 'pair'"
+    ),
+}
+"""What `TABLES` alone does not rule out, in words, with a query that finds such rows."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from lowlight.errors import StudyError
 from lowlight.imaging.libraries import one_line
-from lowlight.study.schema import APPLICATION, FORMAT, TABLES
+from lowlight.study.schema import APPLICATION, CONTRADICTIONS, FORMAT, TABLES
 
 SUFFIX = ".study"
 _PATIENCE_MS = 10_000
@@ -68,7 +68,7 @@ class StudyFile:
     in the file itself soon after, so that the file can be copied alone.
 
     Raises:
-        StudyError: there is no such file, it is none, it is damaged, or it comes from a newer version.
+        StudyError: there is no such file, it is none, it is damaged, contradicts itself, or comes from a newer version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -114,6 +114,7 @@ class StudyFile:
             raise StudyError(self.path, fault, "update LowLightEnhance; nothing was changed")
         if self.value("PRAGMA quick_check(1)") != "ok":
             raise StudyError(self.path, "is damaged", _ASK_FOR_COPY)
+        self._check_consistency()
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError:
@@ -121,6 +122,15 @@ class StudyFile:
             self._connection.execute("PRAGMA query_only = ON")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
+
+    def _check_consistency(self) -> None:
+        for broken in self.rows("PRAGMA foreign_key_check"):
+            article = "an" if str(broken["parent"]).startswith(("a", "i")) else "a"
+            named = f"its table {broken['table']} names {article} {broken['parent']} that is not there"
+            raise StudyError(self.path, f"contradicts itself: {named}", _ASK_FOR_COPY)
+        for what, query in CONTRADICTIONS.items():
+            if self.value(f"SELECT EXISTS ({query})"):
+                raise StudyError(self.path, f"contradicts itself: {what}", _ASK_FOR_COPY)
 
     def __enter__(self) -> Self:
         return self
