@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ def test_an_image_that_is_named_twice_counts_once(
     assert "3 images in 2 versions" in out
 
 
+def test_images_of_no_known_kind_are_warned_of_before_anybody_reads(
+    dark_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Path(shutil.copy(dark_images / "eye0.png", tmp_path / "eye.png"))
+    arguments = ("new", image, "-o", tmp_path / "a.study", "--brightness", "0.5,1")
+    code, out, err = commanded(capsys, *arguments)
+    assert code == 0
+    assert "next: lowlight study serve" in out
+    assert "warning: no image is of a kind that is known" in err
+    assert "make the study again with --modality" in err
+    code, _, err = commanded(capsys, "simulate", tmp_path / "a.study", "-o", tmp_path / "b.study", "--prefer", "xray=1")
+    assert code == 1
+    assert "has no image of the kind xray, only of: unknown; make it again with --modality" in err
+    (tmp_path / "a.study").unlink()
+    code, out, err = commanded(capsys, *arguments, "--modality", "fundus", "--json")
+    assert (code, err, json.loads(out)["warnings"]) == (0, "", [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -102,6 +121,11 @@ def test_an_image_that_is_named_twice_counts_once(
         (("new", "{image}", "-o", "{here}/x.study", "--brightness", "0.5,2"), 2, "'2' is not a number from 0 to 1.5"),
         (("new", "{image}", "-o", "{here}/x.study", "--other", "folder"), 2, "is not NAME=DIR"),
         (("simulate", "{study}", "-o", "{here}/x.study", "--prefer", "ct=1"), 2, "'ct' is none of xray"),
+        (
+            ("simulate", "{study}", "-o", "{here}/x.study", "--prefer", "xray=1"),
+            1,
+            "kind xray, only of: fundus; name one",
+        ),
         (("simulate", "{study}", "-o", "{study}"), 1, "is the input itself, which is never changed"),
     ],
 )

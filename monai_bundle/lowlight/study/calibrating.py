@@ -15,7 +15,7 @@ from lowlight.enhance.settings import Settings
 from lowlight.errors import StudyError
 from lowlight.study.answers import Answers, answers
 from lowlight.study.preferred_strength import Comparisons, Preferred, estimate, preferred
-from lowlight.study.studyfile import StudyFile, Version
+from lowlight.study.studyfile import UNKNOWN, StudyFile, Version
 
 LEAST_COMPARISONS = 60
 """Of one modality, fewer than which fit no parabola worth the name."""
@@ -117,7 +117,7 @@ def _one(
     gradings = _gradings(found, modality, versions)
     count, readers = len(comparisons), len(np.unique(comparisons.reader))
     by = "1 reader" if readers == 1 else f"{readers} readers"
-    if modality == "unknown":
+    if modality == UNKNOWN:
         why = "the kind of image is not known; make the study with --modality"
         return Calibration(modality, [], count, readers, why)
     if gradings and not count:

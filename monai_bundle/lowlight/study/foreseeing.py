@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 
 from lowlight.study.calibrating import LEAST_COMPARISONS, PLAN_FOR_GRADINGS, compared_strengths
-from lowlight.study.making import UNKNOWN
-from lowlight.study.studyfile import StudyFile
+from lowlight.study.studyfile import UNKNOWN, StudyFile
 
 
 def warnings(study: StudyFile) -> list[str]:

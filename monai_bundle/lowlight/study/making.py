@@ -22,12 +22,11 @@ from lowlight.errors import InputError, StudyError
 from lowlight.imaging import Found, MedicalImage, atomic_path, read
 from lowlight.imaging.dicom_series import can_be_joined, joined
 from lowlight.study import planning
-from lowlight.study.studyfile import StudyFile
+from lowlight.study.studyfile import UNKNOWN, StudyFile
 
 if TYPE_CHECKING:
     from lowlight.enhance import Enhancer
 
-UNKNOWN = "unknown"
 MOST_READERS = 200
 _EIGHT_BITS = 255
 

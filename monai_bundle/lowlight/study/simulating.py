@@ -16,7 +16,7 @@ from lowlight.errors import StudyError
 from lowlight.imaging import atomic_path
 from lowlight.study.observers import Population, SimulatedReader
 from lowlight.study.perception import Seen, see
-from lowlight.study.studyfile import Item, StudyFile
+from lowlight.study.studyfile import UNKNOWN, Item, StudyFile
 
 SIMULATION = "SIMULATION"
 """What stands before the title of a simulated study."""
@@ -50,11 +50,12 @@ def simulate(
         progress: called with (readers done, readers in all).
 
     Raises:
-        StudyError: the source is no usable study.
+        StudyError: the source is no usable study, or has no image of a kind that the population prefers something for.
         OutputError: the target is the source or cannot be written.
     """
     with StudyFile(source) as original:
         original.check_pictures()
+        _check_kinds(original, population)
     with atomic_path(target, source) as temporary:
         _copy(source, temporary)
         with StudyFile(temporary) as study:
@@ -62,6 +63,14 @@ def simulate(
             study.rows("PRAGMA wal_checkpoint(TRUNCATE)")
             study.rows("PRAGMA journal_mode = DELETE")
     return target
+
+
+def _check_kinds(study: StudyFile, population: Population) -> None:
+    kinds = sorted({image.modality for image in study.images.values()})
+    known = [kind for kind in kinds if kind != UNKNOWN]
+    for missing in sorted(set(population.prefers) - set(kinds)):
+        remedy = f"name one that it has (--prefer {known[0]}=...)" if known else "make it again with --modality"
+        raise StudyError(study.path, f"has no image of the kind {missing}, only of: {', '.join(kinds)}", remedy)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -16,6 +16,10 @@ from lowlight.imaging.libraries import one_line
 from lowlight.study.schema import APPLICATION, CONTRADICTIONS, FORMAT, TABLES
 
 SUFFIX = ".study"
+
+UNKNOWN = "unknown"
+"""Modality of images of which none is known."""
+
 _PATIENCE_MS = 10_000
 _ASK_FOR_COPY = "get an undamaged copy of the study, or make it again with the same seed"
 
