@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dicom_files import nested, shipped
 from platformdirs import user_config_path
 
 from lowlight import Enhancer
 from lowlight.cli.app import run
+from lowlight.cli.studying import _cases as cases_of
 from lowlight.enhance.settings import VARIABLE
+from lowlight.errors import LimitError
+from lowlight.imaging.limits import DicomReading, Limits
 
 
 def commanded(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -106,6 +110,31 @@ def test_images_of_no_known_kind_are_warned_of_before_anybody_reads(
     (tmp_path / "a.study").unlink()
     code, out, err = commanded(capsys, *arguments, "--modality", "fundus", "--json")
     assert (code, err, json.loads(out)["warnings"]) == (0, "", [])
+
+
+def test_images_whose_values_are_measured_enter_a_study_only_if_one_insists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "a.study"
+    arguments = ("new", shipped("CT_small.dcm"), "-o", study, "--brightness", "1")
+    code, _, err = commanded(capsys, *arguments)
+    assert code == 1
+    assert 'CT_small.dcm: is a CT image: its values are measured, and "too dark" has no meaning for them' in err
+    assert "insist with --any-modality" in err
+    assert not study.exists()
+    assert commanded(capsys, *arguments, "--any-modality")[0] == 0
+
+
+def test_an_image_that_is_over_a_limit_is_told_and_not_left_out(
+    dark_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = nested(tmp_path / "deep.dcm")
+    code, _, err = commanded(capsys, "new", dark_images, deep, "-o", tmp_path / "a.study", "--limit", "nesting=8")
+    assert code == 1
+    assert "deep.dcm: nests sequences deeper than 8 levels" in err
+    assert not (tmp_path / "a.study").exists()
+    with pytest.raises(LimitError):
+        cases_of([shipped("examples_rgb_color.dcm")], None, DicomReading(limits=Limits(seconds=0)))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import typer
 
 from lowlight.batch.text import counted, printable
 from lowlight.cli.guarding import guarded
-from lowlight.cli.options import FLAG, Debug, Device, Inputs, Json, Modality
+from lowlight.cli.options import FLAG, AnyModality, Debug, Device, Inputs, Json, LimitWishes, Modality, dicom_reading
 
 if TYPE_CHECKING:
     from lowlight.imaging import Found
+    from lowlight.imaging.limits import DicomReading
     from lowlight.study.calibrating import Calibration
     from lowlight.study.making import Case
 
@@ -68,6 +69,8 @@ def new(
     ] = None,
     title: Annotated[str, typer.Option(help="Shown to readers and on the report.")] = "Reader study",
     seed: Annotated[int, typer.Option(min=0, help="Of order, sides and selection.")] = 1,
+    any_modality: AnyModality = False,
+    limits: LimitWishes = None,
     device: Device = "auto",
     as_json: Json = False,
     debug: Debug = False,
@@ -88,7 +91,8 @@ def new(
         from lowlight.errors import OutputError
 
         raise OutputError(output, "exists already, and may hold answers", "choose another name or move it away")
-    cases = _cases(paths, modality)
+    reading = dicom_reading(1, any_modality, limits)
+    cases = _cases(paths, modality, reading)
     report = Report("drawing", "drawn", 1, as_json)
     with report:
         from lowlight import Enhancer
@@ -100,7 +104,7 @@ def new(
         # The bundle's own: strengths are named here, and the user's settings must not be in the way.
         enhancer = Enhancer(device=device, settings=Settings(Path(), {}, {}))
         report.show(f"drawing {counted(len(cases), 'image')}")
-        make(output, cases, design, enhancer, report.step)
+        make(output, cases, design, enhancer, report.step, reading)
     summary = _summary(output)
     with StudyFile(output) as made:
         warned = warnings(made)
@@ -277,13 +281,12 @@ def _plain(one: Calibration) -> dict[str, object]:
     return asdict(one)
 
 
-def _cases(paths: list[Path], modality: Modality | None) -> list[Case]:
+def _cases(paths: list[Path], modality: Modality | None, reading: DicomReading) -> list[Case]:
     from lowlight.cli.batch import without_repeats
     from lowlight.errors import InputError, NotAnImageError
     from lowlight.imaging import collect
     from lowlight.imaging.dicom_series import arrange
     from lowlight.imaging.filetype import identify
-    from lowlight.imaging.limits import DEFAULT
     from lowlight.study.making import Case
 
     kept: list[Found] = []
@@ -300,7 +303,12 @@ def _cases(paths: list[Path], modality: Modality | None) -> list[Case]:
                 raise InputError(error.source, error.fault, error.remedy) from None
             continue
         kept.append(found)
-    groups = [group for group in arrange(kept, DEFAULT, False) if all(one.fault is None for one in group)]
+    groups = arrange(kept, reading.limits, False)
+    for fault in [one.fault for group in groups for one in group if one.fault is not None]:
+        # Copies, and directories of media, are left out; what is over a limit is not.
+        if not isinstance(fault, NotAnImageError):
+            raise fault
+    groups = [group for group in groups if all(one.fault is None for one in group)]
     return [Case(group, modality or _told_by_folder(group[0].path)) for group in groups]
 
 

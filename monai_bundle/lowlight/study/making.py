@@ -21,6 +21,8 @@ from lowlight.bundle import file_sha256
 from lowlight.errors import InputError, StudyError
 from lowlight.imaging import Found, MedicalImage, atomic_path, read
 from lowlight.imaging.dicom_series import can_be_joined, joined
+from lowlight.imaging.limits import DicomReading
+from lowlight.imaging.reading import DEFAULT_READING
 from lowlight.study import planning
 from lowlight.study.studyfile import UNKNOWN, StudyFile
 
@@ -83,6 +85,7 @@ def make(
     design: Design,
     enhancer: Enhancer,
     progress: Callable[[int, int], None] | None = None,
+    dicom: DicomReading = DEFAULT_READING,
 ) -> Path:
     """Make a study file; it appears whole or not at all.
 
@@ -93,6 +96,7 @@ def make(
         cases: at least one.
         enhancer: makes the enhanced versions.
         progress: called with (images done, images in all).
+        dicom: how DICOM is read.
 
     Raises:
         StudyError: the design leaves nothing to ask.
@@ -116,7 +120,7 @@ def make(
                 "INSERT INTO version (name, kind, brightness, denoise, shown) VALUES (?, ?, ?, ?, ?)", versions
             )
         for number, case in enumerate(cases, 1):
-            _add_image(study, number, case, design, enhancer)
+            _add_image(study, number, case, design, enhancer, dicom)
             if progress is not None:
                 progress(number, len(cases))
         _add_items(study, design, len(cases))
@@ -142,8 +146,10 @@ def _check(path: Path, cases: Sequence[Case], design: Design) -> None:
         raise StudyError(path, "readers would be asked nothing", "ask at least 1 item")
 
 
-def _add_image(study: StudyFile, number: int, case: Case, design: Design, enhancer: Enhancer) -> None:
-    found = [file.read() for file in case.files]
+def _add_image(
+    study: StudyFile, number: int, case: Case, design: Design, enhancer: Enhancer, dicom: DicomReading
+) -> None:
+    found = [file.read(dicom=dicom) for file in case.files]
     image = joined(found) if len(found) > 1 and can_be_joined(found) else found[len(found) // 2]
     middle = len(image.pixels) // 2 if image.frames else None
     source = case.files[middle if len(found) > 1 and middle is not None else len(found) // 2]
