@@ -78,6 +78,18 @@ def test_sides_are_left_as_often_as_right() -> None:
     assert 0.45 < np.mean([item.first == 1 for item in items]) < 0.55
 
 
+@pytest.mark.parametrize("repeats", [0.1, 1.0])
+def test_what_comes_twice_comes_later_and_not_soon_however_many_do(repeats: float) -> None:
+    questions = planning.questions("pair", range(40), [1, 2, 3])
+    for seed in range(10):
+        items = planning.planned(questions, repeats, np.random.default_rng(seed))
+        for position, item in enumerate(items):
+            if item.repeats is not None:
+                assert items[item.repeats].repeats is None
+                assert item.repeats + planning.LEAST_DISTANCE < position or position >= len(questions)
+                assert item.repeats < position
+
+
 @pytest.mark.parametrize("images", [1, 4, 7, 10, 12, 50])
 def test_a_selection_asks_each_combination_and_each_image_equally_often(images: int) -> None:
     every = planning.questions("pair", range(images), [1, 2, 3, 4, 5])

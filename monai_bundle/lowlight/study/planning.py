@@ -85,7 +85,9 @@ def _with_repeats(block: Sequence[Question], repeats: float, random: np.random.G
     chosen = sorted(random.choice(len(block), count, replace=False).tolist())
     order: list[tuple[Question, int | None]] = [(question, None) for question in block]
     for index in chosen:
-        earliest = min(len(order), max(index + 1 + LEAST_DISTANCE, len(block) // 2))
+        # Repetitions of others may have moved it.
+        place_of_first = next(place for place, (question, _) in enumerate(order) if question is block[index])
+        earliest = min(len(order), max(place_of_first + 1 + LEAST_DISTANCE, len(block) // 2))
         place = int(random.integers(earliest, len(order) + 1))
         order.insert(place, (block[index], index))
     # Insertions lie behind what they repeat, but may have moved it: look each question's first place up at the end.
