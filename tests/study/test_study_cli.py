@@ -48,6 +48,14 @@ def test_four_commands_lead_from_images_to_calibrated_strengths(
     assert "SIMULATION: fundus: brightness 0." in out
     entry = yaml.safe_load(settings.read_text(encoding="utf-8"))["strengths"]["fundus"]
     assert abs(entry["brightness"] - 0.7) <= 0.06
+    # Readers who would like it brighter than anything they see tell no strength, and none is printed.
+    bright = tmp_path / "bright.study"
+    assert commanded(capsys, "simulate", study, "-o", bright, "--prefer", "fundus=1.5")[0] == 0
+    code, out, _ = commanded(capsys, "calibrate", bright, "--settings", tmp_path / "none.yaml")
+    assert code == 1
+    assert out.splitlines()[0] == "SIMULATION: fundus: 200 comparisons by 8 readers"
+    assert "refused: fundus: the answers show no best brightness among the strengths that were shown" in out
+    assert "95 %" not in out
     monkeypatch.setenv(VARIABLE, str(settings))
     assert Enhancer(device="cpu").strength("fundus", None, None)["brightness"] == entry["brightness"]
 

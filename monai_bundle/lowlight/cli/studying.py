@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lowlight.imaging.limits import DicomReading
     from lowlight.study.calibrating import Calibration
     from lowlight.study.making import Case
+    from lowlight.study.preferred_strength import Preferred
 
 study = typer.Typer(
     help="Reader studies: make one, have it read blindly, report, and calibrate the default strengths.",
@@ -264,15 +265,25 @@ def calibrate(
 
 def _calibrated(one: Calibration, simulated: bool) -> list[str]:
     mark = "SIMULATION: " if simulated else ""
-    lines = [
-        f"{mark}{one.modality}: {part.name} {part.value:.3f} (95 % {part.low:.3f} to {part.high:.3f}), from "
-        f"{one.comparisons} comparisons by {counted(one.readers, 'reader')}"
-        for part in one.strengths
-    ]
+    refused = [f"  refused: {one.modality}: {one.refusal}"] if one.refusal else []
+    if one.refusal and not all(part.is_known for part in one.strengths):
+        # An end of what was shown is no estimate, and has no interval.
+        return [f"{mark}{one.modality}: {_answered(one)}", *refused]
+    lines = [f"{mark}{one.modality}: {_told(part)}, from {_answered(one)}" for part in one.strengths]
     if one.held_out is not None:
         after, before = one.held_out
         lines.append(f"  foretells {after:.1%} of the answers of readers left out; the strengths before {before:.1%}")
-    return [*lines, *([f"  refused: {one.modality}: {one.refusal}"] if one.refusal else [])]
+    return [*lines, *refused]
+
+
+def _answered(one: Calibration) -> str:
+    return f"{one.comparisons} comparisons by {counted(one.readers, 'reader')}"
+
+
+def _told(part: Preferred) -> str:
+    if not part.peaked:
+        return f"{part.name} {part.value:g} (an end of the scale)"
+    return f"{part.name} {part.value:.3f} (95 % {part.low:.3f} to {part.high:.3f})"
 
 
 def _plain(one: Calibration) -> dict[str, object]:

@@ -91,7 +91,10 @@ def apply(settings: Settings, calibrations: Sequence[Calibration], study: StudyF
         if one.refusal:
             continue
         values = {part.name: round(part.value, 3) for part in one.strengths}
-        told = "; ".join(f"{part.name} 95 % {part.low:.2f} to {part.high:.2f}" for part in one.strengths)
+        told = "; ".join(
+            f"{part.name} 95 % {part.low:.2f} to {part.high:.2f}" if part.peaked else f"{part.name} an end of the scale"
+            for part in one.strengths
+        )
         note = f"{one.comparisons} comparisons by {one.readers} readers, {told}, {today.isoformat()}"
         if study.simulated:
             note = f"SIMULATION, no reader saw an image: {note}"
@@ -158,7 +161,7 @@ def _nothing_compared(gradings: set[tuple[str, int, int]]) -> str:
 def _refusal(comparisons: Comparisons, estimated: Sequence[Preferred], precision: float) -> str:
     count = len(comparisons)
     for part in estimated:
-        if not part.peaked and not _at_bound(part):
+        if not part.is_known:
             return (
                 f"the answers show no best {part.name} among the strengths that were shown (they lean to "
                 f"{part.value:g}); show strengths on both sides of it, to about {max(PLANNED, 2 * count)} comparisons"
@@ -170,11 +173,6 @@ def _refusal(comparisons: Comparisons, estimated: Sequence[Preferred], precision
                 f"{needed} comparisons are needed ({needed - count} more), by more readers if these disagree"
             )
     return ""
-
-
-def _at_bound(part: Preferred) -> bool:
-    """Whether a strength without a peak leans to an end beyond which there is none (all noise removed, none)."""
-    return part.name == "denoise" and part.value in (0.0, 1.0)
 
 
 def _held_out(comparisons: Comparisons, before: dict[str, float]) -> tuple[float, float]:

@@ -63,6 +63,11 @@ class Preferred:
     peaked: bool
 
     @property
+    def is_known(self) -> bool:
+        """Whether it is an estimate: the answers have a best strength, or it leans to all or no denoising."""
+        return self.peaked or (self.name == "denoise" and self.value in (0.0, 1.0))
+
+    @property
     def half_width(self) -> float:
         """Half of the interval's width."""
         return (self.high - self.low) / 2
