@@ -98,6 +98,15 @@ def begin(opened: browser.Opened, reader: str) -> None:
     opened.until(READY)
 
 
+def field(html: str, name: str) -> str:
+    return html.split(f'name="{name}" value="')[1].split('"')[0]
+
+
+def hidden(html: str) -> str:
+    """What the form of an item sends beside its answer."""
+    return "&".join(f"{name}={field(html, name)}" for name in ("form", "showing", "item"))
+
+
 def at(number: int) -> str:
     """A JavaScript condition: the page asks for this item and its pictures are there."""
     return f"document.body.innerText.includes('\\n{number} of 22') && {READY}"
@@ -220,14 +229,11 @@ def test_two_readers_at_once_do_not_mix_and_one_reader_is_not_two(path: Path, ch
         def page(reader: str) -> str:
             return server.ask("GET", "/read", Cookie=sittings[reader]).text
 
-        def field(html: str, name: str) -> str:
-            return html.split(f'name="{name}" value="')[1].split('"')[0]
-
         grades = "clarity=1&detail=2&noise=3&artefacts=4&confidence=5"
         for turn in range(8):
             reader = ("R1", "R2")[turn % 2]
             html = page(reader)
-            body = f"form={field(html, 'form')}&item={field(html, 'item')}&{grades}"
+            body = f"{hidden(html)}&{grades}"
             other = sittings[("R2", "R1")[turn % 2]]
             assert server.ask("POST", "/answer", body, Origin=server.origin, Cookie=other).status == 403
             assert server.ask("POST", "/answer", body, Origin=server.origin, Cookie=sittings[reader]).status == 303
@@ -244,6 +250,61 @@ def test_two_readers_at_once_do_not_mix_and_one_reader_is_not_two(path: Path, ch
         assert server.ask("POST", "/begin", "reader=R9", Origin=server.origin).status == 404
 
 
+TICKED = "[...document.querySelectorAll('input:checked')].map((input) => input.id)"
+
+
+def test_grades_stay_with_the_item_that_they_were_given_to_whatever_the_way_back(
+    path: Path, chromium: browser.Browser
+) -> None:
+    with serving(path) as server, chromium.open(server.link) as opened:
+        begin(opened, "R1")
+        grade(opened, "12345")
+        opened.until(at(2))
+        opened.evaluate("window.stays = true")
+        opened.evaluate("history.back()")
+        opened.until("window.stays !== true && document.readyState === 'complete'")
+        if not opened.evaluate("location.pathname === '/read'"):
+            opened.ask("Page.navigate", url=f"{server.origin}/read")
+        opened.until(at(2))
+        assert opened.evaluate(TICKED) == []
+        opened.press(*ENTER)
+        assert opened.evaluate("document.body.innerText.includes('2 of 22')")
+        assert given(path) == [("R1", 1)]
+
+        # Grades given, not saved; meanwhile the item is answered in a second tab; then back to the first.
+        for key in "12345":
+            opened.press(key)
+        assert len(opened.evaluate(TICKED)) == 5
+        left = opened.evaluate("document.documentElement.outerHTML")
+        opened.ask("Page.navigate", url=server.link)
+        opened.until("document.querySelector('#reader-R1') !== null")
+        with chromium.open(f"{server.origin}/read") as second:
+            second.until(at(2))
+            grade(second, "55555")
+            second.until(at(3))
+        opened.evaluate("history.back()")
+        opened.until(at(3))
+        assert opened.evaluate(TICKED) == []
+        opened.press(*ENTER)
+        opened.ask("Page.reload")
+        opened.until(at(3))
+        assert opened.evaluate(TICKED) == []
+        assert given(path) == [("R1", 1), ("R1", 2)]
+
+        # A page from before an answer was taken back is another showing of the same item, and saves nothing.
+        opened.press("u")
+        opened.until(at(2))
+        token = next(
+            f"{cookie['name']}={cookie['value']}"
+            for cookie in opened.ask("Network.getCookies")["cookies"]
+            if cookie["name"] == "lowlight_sitting"
+        )
+        old = f"{hidden(left)}&clarity=1&detail=2&noise=3&artefacts=4&confidence=5"
+        assert server.ask("POST", "/answer", old, Origin=server.origin, Cookie=token).status == 409
+        assert server.ask("POST", "/undo", old, Origin=server.origin, Cookie=token).status == 303
+        assert given(path) == [("R1", 1)]
+
+
 def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
     with serving(path) as server:
         begun = server.ask("POST", "/begin", "reader=R1", Origin=server.origin)
@@ -252,10 +313,9 @@ def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
         page = server.ask("GET", "/read", Cookie=cookie)
         html = page.text
         assert "default-src 'none'" in page.headers["content-security-policy"]
-        form = html.split('name="form" value="')[1].split('"')[0]
-        item = html.split('name="item" value="')[1].split('"')[0]
+        form, showing, item = (field(html, name) for name in ("form", "showing", "item"))
         grades = "clarity=1&detail=2&noise=3&artefacts=4&confidence=5"
-        good = f"form={form}&item={item}&{grades}"
+        good = f"{hidden(html)}&{grades}"
 
         def status(body: str = good, path_: str = "/answer", method: str = "POST", **headers: str) -> int:
             return server.ask(method, path_, body, **{"Cookie": cookie, "Origin": server.origin, **headers}).status
@@ -264,12 +324,16 @@ def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
         assert status(Origin="http://elsewhere.example") == 403
         assert status(Origin="null") == 403
         assert server.ask("POST", "/answer", good, Cookie=cookie).status == 403
-        assert status(f"form=wrong&item={item}&{grades}") == 403
+        assert status(f"form=wrong&showing={showing}&item={item}&{grades}") == 403
+        assert status(f"form={form}&showing={form}&item={item}&{grades}") == 409
         assert status("x" * 20_000) == 413
-        assert status(f"form={form}&item={item}&" + "&".join(f"a{n}=1" for n in range(50))) == 400
-        assert status(f"form={form}&item={item}&clarity=9&detail=2&noise=3&artefacts=4&confidence=5") == 409
-        assert status(f"form={form}&item=999999999999999999999&{grades}") == 409
-        assert status(f"form={form}&item={item}&side=left") == 409
+        assert status(f"form={form}&showing={showing}&item={item}&" + "&".join(f"a{n}=1" for n in range(50))) == 400
+        assert (
+            status(f"form={form}&showing={showing}&item={item}&clarity=9&detail=2&noise=3&artefacts=4&confidence=5")
+            == 409
+        )
+        assert status(f"form={form}&showing={showing}&item=999999999999999999999&{grades}") == 409
+        assert status(f"form={form}&showing={showing}&item={item}&side=left") == 409
         assert status("", "/picture/2/0", "GET") == 404  # another item than the one that is asked
         assert status("", f"/picture/{item}/1", "GET") == 404
         assert status("", "/../../etc/passwd", "GET") == 404

@@ -100,6 +100,12 @@ class Reading:
         )
         return Progress(done, self.study.value("SELECT count(*) FROM item WHERE reader = ?", self.reader))
 
+    @property
+    def answers_ever(self) -> int:
+        """How many answers the reader has given, those taken back too: never falls."""
+        query = "SELECT count(*) FROM answer JOIN item ON item.id = answer.item WHERE reader = ?"
+        return int(self.study.value(query, self.reader))
+
     def current(self) -> Item | None:
         """The item to answer now, None when all are answered. The first call for an item starts its clock.
 

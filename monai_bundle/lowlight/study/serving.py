@@ -30,7 +30,7 @@ from starlette.routing import Route
 from lowlight.errors import InputError, ReaderElsewhereError, StudyError
 from lowlight.study.questions import CRITERIA, PAIR_QUESTION, SCALE
 from lowlight.study.reading import Reading
-from lowlight.study.studyfile import StudyFile
+from lowlight.study.studyfile import Item, StudyFile
 
 LARGEST_FORM = 8192
 MOST_FIELDS = 20
@@ -46,6 +46,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+_OUT_OF_DATE = "This page is out of date, and nothing was changed. Go on reading, or go back to the start page."
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -164,7 +166,7 @@ class ReadingServer:
         sitting = self._sitting(request)
         form = await _form(request)
         if not secrets.compare_digest(form.get("form", "").encode(), _form_token(sitting).encode()):
-            raise HTTPException(403, "This page is out of date, and nothing was changed. Go back to the start page.")
+            raise HTTPException(403, _OUT_OF_DATE)
         return sitting, form
 
     async def _read(self, request: Request) -> Response:
@@ -176,6 +178,7 @@ class ReadingServer:
             "done": progress.done,
             "total": progress.total,
             "form": _form_token(sitting),
+            "showing": _showing(sitting, item),
             "can_undo": progress.done > 0,
         }
         if item is None:
@@ -204,6 +207,9 @@ class ReadingServer:
         sitting, form = await self._changing(request)
         self._back(sitting)
         item = int(form["item"]) if form.get("item", "").isdecimal() and len(form["item"]) < 12 else -1
+        due = sitting.current()
+        if due is not None and due.id == item and not _is_shown(form, sitting, due):
+            raise HTTPException(409, _OUT_OF_DATE)
         if "side" in form:
             sitting.choose(item, form["side"])
         else:
@@ -215,8 +221,10 @@ class ReadingServer:
         return RedirectResponse("/read", 303)
 
     async def _undo(self, request: Request) -> Response:
-        sitting, _ = await self._changing(request)
-        sitting.undo()
+        sitting, form = await self._changing(request)
+        # Sent twice, it would take back another answer than the one that the reader meant.
+        if _is_shown(form, sitting, sitting.current()):
+            sitting.undo()
         return RedirectResponse("/read", 303)
 
     async def _pause(self, request: Request) -> Response:
@@ -353,6 +361,18 @@ async def _form(request: Request) -> dict[str, str]:
 def _form_token(sitting: Reading) -> str:
     """What the forms of a sitting's pages hold: follows from its token, so that it survives a restart."""
     return hashlib.sha256(f"form {sitting.token}".encode()).hexdigest()
+
+
+def _showing(sitting: Reading, item: Item | None) -> str:
+    """What the page of an item holds while it is due, and no page before or after, not even of the same item.
+
+    Follows from the file, so that it survives a restart.
+    """
+    return hashlib.sha256(f"showing {sitting.token} {item and item.id} {sitting.answers_ever}".encode()).hexdigest()
+
+
+def _is_shown(form: dict[str, str], sitting: Reading, item: Item | None) -> bool:
+    return secrets.compare_digest(form.get("showing", "").encode(), _showing(sitting, item).encode())
 
 
 def _told(error: StudyError) -> str:

@@ -95,13 +95,21 @@
     if (sent) event.preventDefault();
     sent = true;
   });
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-
   const criteria = [...answer.querySelectorAll("fieldset")];
   const next = () => criteria.find((part) => !part.querySelector("input:checked"));
   const mark = () => criteria.forEach((part) => part.classList.toggle("next", part === next()));
-  answer.addEventListener("change", mark);
-  mark();
+  let given = false;
+  const give = () => { given = true; mark(); };
+  answer.addEventListener("change", give);
+  // Browsers fill in anew what a page held that was gone back to, and may bring back the page itself: grades that were
+  // not given to this item do not stay.
+  const empty = () => { if (!given) answer.reset(); mark(); };
+  empty();
+  addEventListener("pagehide", () => { given = false; empty(); });
+  addEventListener("pageshow", (event) => {
+    empty();
+    if (event.persisted) location.replace("/read");
+  });
 
   function press(id) {
     const button = document.getElementById(id);
@@ -119,10 +127,10 @@
     else if (key === "+" || key === "=") zoomTo(scale * 1.25, 0.5, 0.5);
     else if (key === "-") zoomTo(scale / 1.25, 0.5, 0.5);
     else if (criteria.length) {
-      if (key >= "1" && key <= "5" && next()) { next().querySelector(`input[value="${key}"]`).checked = true; mark(); }
+      if (key >= "1" && key <= "5" && next()) { next().querySelector(`input[value="${key}"]`).checked = true; give(); }
       else if (key === "backspace") {
-        const given = criteria.filter((part) => part.querySelector("input:checked")).pop();
-        if (given) { given.querySelector("input:checked").checked = false; mark(); }
+        const last = criteria.filter((part) => part.querySelector("input:checked")).pop();
+        if (last) { last.querySelector("input:checked").checked = false; mark(); }
       } else if (key === "enter" && event.target.id !== "save" && !next()) { event.preventDefault(); press("save"); }
     } else if (!typing && (key === "arrowleft" || key === "1")) press("left");
     else if (!typing && (key === "arrowright" || key === "2")) press("right");
