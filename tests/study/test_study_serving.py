@@ -19,6 +19,7 @@ import pytest
 from lowlight.study.studyfile import StudyFile
 
 READY = "document.body.dataset.ready === 'true'"
+PAUSED = "document.body.innerText.includes('Paused') && document.readyState === 'complete'"
 LEFT, RIGHT, ENTER = ("ArrowLeft", 37), ("ArrowRight", 39), ("Enter", 13)
 
 
@@ -174,10 +175,15 @@ def test_zoom_and_window_are_linked_and_undo_and_pause_work_on_a_tablet(path: Pa
         opened.press(*LEFT)
         opened.until(at(2))
         opened.press("p")
-        opened.until("document.body.innerText.includes('Paused')")
+        opened.until(PAUSED)
         assert opened.evaluate("document.querySelectorAll('img').length") == 0
         opened.click("form[action='/resume'] button")
         opened.until(at(2))
+        for key in (("p",), ENTER):
+            opened.press("p")
+            opened.until(PAUSED)
+            opened.press(*key)
+            opened.until(at(2))
         opened.press("u")
         opened.until(at(1))
         opened.press(*RIGHT)
@@ -305,6 +311,83 @@ def test_grades_stay_with_the_item_that_they_were_given_to_whatever_the_way_back
         assert given(path) == [("R1", 1)]
 
 
+def test_a_picture_that_breaks_while_it_is_read_is_told_and_reading_goes_on_when_it_is_mended(
+    path: Path, chromium: browser.Browser
+) -> None:
+    with serving(path) as server, chromium.open(server.link, 820, 1180) as opened:
+        begin(opened, "R1")
+        for number in (1, 2):
+            opened.until(at(number))
+            grade(opened)
+        opened.until(at(3))
+        with StudyFile(path) as study:
+            _, _, _, fourth, *_ = study.items("R1")
+            png = study.picture(fourth.image, fourth.first)
+            with study.changing() as change:
+                change.execute(
+                    "UPDATE picture SET png = ? WHERE image = ? AND version = ?",
+                    (png[:-20], fourth.image, fourth.first),
+                )
+        grade(opened)
+        opened.until("document.body.innerText.includes('This image cannot be shown')")
+        assert "Your 3 answers so far are kept. Please tell whoever runs the study: reader R1" in opened.text
+        assert opened.evaluate("document.querySelectorAll('img').length") == 0
+        assert server.child.stdout is not None
+        line = server.child.stdout.readline()
+        assert line.startswith("R1 cannot go on at item ")
+        assert "is not the one that the study was made with" in line
+        with StudyFile(path) as study, study.changing() as change:
+            change.execute(
+                "UPDATE picture SET png = ? WHERE image = ? AND version = ?", (png, fourth.image, fourth.first)
+            )
+        opened.click("a[href='/read']")
+        opened.until(at(4))
+        # It breaks after the page has come, before the picture has.
+        html = opened.evaluate("document.documentElement.outerHTML")
+        with StudyFile(path) as study, study.changing() as change:
+            change.execute("DELETE FROM picture WHERE image = ? AND version = ?", (fourth.image, fourth.first))
+        assert field(html, "item") == str(fourth.id)
+        opened.evaluate("document.querySelector('.frame img').src += '?'")
+        opened.until("document.body.innerText.includes('This image cannot be shown')")
+        assert " is missing; " in server.child.stdout.readline()
+    assert len(given(path)) == 3
+
+
+def test_a_page_waits_for_a_server_that_is_away_and_goes_on_by_itself(path: Path, chromium: browser.Browser) -> None:
+    away = "!document.getElementById('away').hidden"
+    server = Server(path)
+    with chromium.open(server.link) as opened:
+        begin(opened, "R1")
+        opened.until(at(1))
+        server.kill()
+        grade(opened)
+        opened.until(away)
+        assert "The server does not answer. Your confirmed answers are kept" in opened.text
+        # What waits to be sent is not changed any more, and not sent twice.
+        opened.press("u")
+        opened.press("Backspace", 8)
+        assert len(opened.evaluate(TICKED)) == 5
+        server = Server(path, server.port)
+        opened.until(at(2))
+        assert given(path) == [("R1", 1)]
+        opened.press("p")
+        opened.until(PAUSED)
+        server.kill()
+        opened.press("p")
+        opened.until(away)
+        server = Server(path, server.port)
+        opened.until(at(2))
+        # A refusal is shown in the server's own words.
+        grade_of_nothing = "document.querySelector('#answer input[name=showing]').value = 'another'"
+        opened.evaluate(grade_of_nothing)
+        grade(opened)
+        opened.until("document.body.innerText.includes('This page is out of date, and nothing was changed')")
+        opened.click("a[href='/read']")
+        opened.until(at(2))
+    server.kill()
+    assert given(path) == [("R1", 1)]
+
+
 def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
     with serving(path) as server:
         begun = server.ask("POST", "/begin", "reader=R1", Origin=server.origin)
@@ -352,6 +435,14 @@ def test_beyond_this_machine_a_key_is_needed(path: Path) -> None:
         assert admitted.status == 200
         cookie = admitted.cookie
         assert server.ask("GET", "/", Cookie=cookie).status == 200
+        begun = server.ask("POST", "/begin", "reader=R1", Origin=server.origin, Cookie=cookie)
+        assert begun.status == 303
+        port = server.port
+    # Each start has a key of its own; who was reading goes on without it, and nobody else.
+    with serving(path, port, "--host", "0.0.0.0") as server:
+        assert server.ask("GET", "/read", Cookie=cookie).status == 403
+        assert server.ask("GET", "/read", Cookie=f"{cookie}; {begun.cookie}").status == 200
+        assert server.ask("GET", "/read", Cookie="lowlight_sitting=").status == 403
 
 
 def test_the_server_ends_by_ctrl_c_with_130_and_a_taken_port_is_told(path: Path) -> None:

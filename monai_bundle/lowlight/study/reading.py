@@ -236,8 +236,13 @@ class Reading:
         with self.study.changing() as change:
             change.execute("UPDATE reader SET sitting = NULL WHERE id = ? AND sitting = ?", (self.reader, self.token))
 
+    @property
+    def stands(self) -> bool:
+        """Whether no other sitting of the reader took over, and this one was not closed."""
+        return bool(self.study.value("SELECT sitting FROM reader WHERE id = ?", self.reader) == self.token)
+
     def _check_sitting(self) -> None:
-        if self.study.value("SELECT sitting FROM reader WHERE id = ?", self.reader) != self.token:
+        if not self.stands:
             fault = f"{self.reader} went on reading elsewhere, and this answer was not taken"
             raise ReaderElsewhereError(self.study.path, fault, "go on there, or open the study here again")
 

@@ -2,7 +2,7 @@
 
 Requests are hostile until checked: the host must be an address or localhost (so that no name on the internet can be
 made to lead here), what changes something must come from a page of this server (origin and form token), and no request
-may be large. Pages run one script of their own and load nothing from elsewhere.
+may be large. Pages run scripts of their own alone and load nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ from lowlight.study.studyfile import Item, StudyFile
 LARGEST_FORM = 8192
 MOST_FIELDS = 20
 COOKIE, KEY_COOKIE = "lowlight_sitting", "lowlight_key"
-ASSETS = {"reading.css": "text/css", "reading.js": "text/javascript"}
+ASSETS = {
+    "reading.css": "text/css",
+    "sending.js": "text/javascript",
+    "reading.js": "text/javascript",
+    "paused.js": "text/javascript",
+}
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
@@ -57,12 +62,16 @@ class ReadingServer:
 
     Args:
         study: open, in the thread that serves.
+        tell: called with a line for whoever runs the study, when a picture cannot be shown.
         key: what a browser must know to be let in; None on loopback.
         host_name: a name, beside addresses and localhost, by which this server may be called.
     """
 
-    def __init__(self, study: StudyFile, key: str | None = None, host_name: str | None = None) -> None:
-        self.study, self.key, self.host_name = study, key, host_name
+    def __init__(
+        self, study: StudyFile, tell: Callable[[str], None], key: str | None = None, host_name: str | None = None
+    ) -> None:
+        self.study, self._tell, self.key, self.host_name = study, tell, key, host_name
+        self._told_of: set[str] = set()  # faults of pictures, each told once
         self.sittings: dict[str, Reading] = {}
         self._away: set[str] = set()  # paused because the page is hidden; looking at it again resumes
         pages = PackageLoader("lowlight.study", "pages")
@@ -101,7 +110,8 @@ class ReadingServer:
             return 421, "This server is called by its address alone. Use the link that was printed when it started."
         if self.key is not None and request.url.path not in ASSETS:
             shown = request.query_params.get("key") or request.cookies.get(KEY_COOKIE, "")
-            if not secrets.compare_digest(shown.encode(), self.key.encode()):
+            # Each start has a key of its own; who was let in goes on without asking for the new link.
+            if not secrets.compare_digest(shown.encode(), self.key.encode()) and not self._was_let_in(request):
                 return 403, "This link lacks its key. Use the whole link that was printed when the server started."
         if request.method == "POST":
             origin = request.headers.get("origin")
@@ -111,6 +121,13 @@ class ReadingServer:
             if not length.isdigit() or int(length) > LARGEST_FORM:
                 return 413, "This request is too large, and nothing was changed."
         return None
+
+    def _was_let_in(self, request: Request) -> bool:
+        token = request.cookies.get(COOKIE, "")
+        try:
+            return bool(token) and self.study.value("SELECT 1 FROM reader WHERE sitting = ?", token) is not None
+        except StudyError:
+            return False
 
     def _may_be_called(self, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
@@ -134,6 +151,9 @@ class ReadingServer:
     async def _begin(self, request: Request) -> Response:
         form = await _form(request)
         reader = form.get("reader", "").strip()
+        own = self._known(request)
+        if own is not None and own.reader == reader and own.stands:
+            return RedirectResponse("/read", 303)
         try:
             sitting = Reading(self.study, reader, take_over=form.get("take_over") == "1")
         except ReaderElsewhereError:
@@ -148,18 +168,26 @@ class ReadingServer:
         response.set_cookie(COOKIE, sitting.token, httponly=True, samesite="strict")
         return response
 
+    def _known(self, request: Request) -> Reading | None:
+        """The sitting of a browser, if any; it survives the server, whose memory does not."""
+        token = request.cookies.get(COOKIE, "")
+        if not token:
+            return None
+        sitting = self.sittings.get(token) or Reading.resumed(self.study, token)
+        if sitting is not None:
+            self.sittings[token] = sitting
+        return sitting
+
     def _sitting(self, request: Request) -> Reading:
-        """Whose browser this is; a sitting survives the server, whose memory does not.
+        """Whose browser this is.
 
         Raises:
             StudyError: nobody's, or another sitting of the reader took over.
         """
-        token = request.cookies.get(COOKIE, "")
-        sitting = self.sittings.get(token) or (Reading.resumed(self.study, token) if token else None)
+        sitting = self._known(request)
         if sitting is None:
             fault = "nobody is reading in this browser, or the reading went on elsewhere"
             raise StudyError(self.study.path, fault, "begin, or go on, from the start page")
-        self.sittings[token] = sitting
         return sitting
 
     async def _changing(self, request: Request) -> tuple[Reading, dict[str, str]]:
@@ -185,6 +213,11 @@ class ReadingServer:
             return self._page("done.html", **common)
         if sitting.paused:
             return self._page("paused.html", **common)
+        if not self._can_be_shown(item):
+            # Its clock stands still until it can be seen.
+            sitting.pause()
+            self._away.add(sitting.token)
+            return self._page("missing.html", 500, reader=sitting.reader, done=progress.done, item=item.id)
         return self._page(
             "pair.html" if item.task == "pair" else "rating.html",
             **common,
@@ -193,6 +226,18 @@ class ReadingServer:
             criteria=CRITERIA,
             scale=SCALE,
         )
+
+    def _can_be_shown(self, item: Item) -> bool:
+        """Whether the pictures of an item are there and as they were; if not, whoever runs the study is told."""
+        try:
+            for version in item.versions:
+                self.study.picture(item.image, version)
+        except StudyError as error:
+            if str(error) not in self._told_of:
+                self._told_of.add(str(error))
+                self._tell(f"{item.reader} cannot go on at item {item.id}: {error}")
+            return False
+        return True
 
     async def _picture(self, request: Request) -> Response:
         sitting = self._sitting(request)
@@ -297,7 +342,7 @@ def run(path: Path, host: str, port: int, tell: Callable[[str], None]) -> None:
         study.check_pictures()
         outside = not _is_loopback(host)
         key = secrets.token_urlsafe(16) if outside else None
-        server = ReadingServer(study, key, host if outside else None)
+        server = ReadingServer(study, tell, key, host if outside else None)
         address = f"[{host}]" if ":" in host else host
         link = f"http://{address}:{listening.getsockname()[1]}/" + (f"?key={key}" if key else "")
         tell(f"reading at {link} (Ctrl-C ends; every answer is on disk)")

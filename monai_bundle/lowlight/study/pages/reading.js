@@ -1,5 +1,5 @@
 "use strict";
-// View: both images are zoomed, moved and windowed together. Answers are plain forms, which work without this script.
+// View: both images are zoomed, moved and windowed together; keys; what may be answered when. sending.js sends it.
 (() => {
   const frames = [...document.querySelectorAll(".frame")];
   const images = frames.map((frame) => frame.querySelector("img"));
@@ -89,12 +89,14 @@
   images.forEach((image) => { image.addEventListener("load", unlock); image.addEventListener("error", unlock); });
   unlock();
   // A picture may fail to come over a poor connection: it is asked for again, and until then nothing can be answered.
-  images.forEach((image) => image.addEventListener("error", () => setTimeout(() => { image.src = image.src; }, 2000)));
-  let sent = false;
-  answer.addEventListener("submit", (event) => {
-    if (sent) event.preventDefault();
-    sent = true;
-  });
+  // One that the server does not give is told by the page that it gives instead.
+  images.forEach((image) => image.addEventListener("error", async () => {
+    await sending.pause();
+    const found = await sending.reply(image.src);
+    if (sending.now) return;
+    if (found.ok) image.src = image.src;
+    else location.replace("/read");
+  }));
   const criteria = [...answer.querySelectorAll("fieldset")];
   const next = () => criteria.find((part) => !part.querySelector("input:checked"));
   const mark = () => criteria.forEach((part) => part.classList.toggle("next", part === next()));
@@ -116,7 +118,7 @@
     if (button && !button.disabled) button.click();
   }
   addEventListener("keydown", (event) => {
-    if (event.repeat || event.altKey || event.metaKey) return;
+    if (event.repeat || event.altKey || event.metaKey || sending.now) return;
     const key = event.key.toLowerCase();
     if (event.ctrlKey) { if (key === "z") { event.preventDefault(); press("undo"); } return; }
     // Arrow keys on a slider or a scale are that control's own.
@@ -140,15 +142,13 @@
     method: "POST", body: new URLSearchParams({ form, ...more }), keepalive: true, redirect: "manual",
   });
   const alive = (more) => post("/alive", more).then(
-    (reply) => { if (reply.status === 409 || reply.status === 403) location.reload(); }, () => {},
+    (reply) => { if (!sending.now && (reply.status === 409 || reply.status === 403)) location.replace("/read"); }, () => {},
   );
   setInterval(alive, 30000, {});
   // Nobody looks at a hidden page: its clock stops, until somebody does. Going to the next page hides this one, too.
-  let leaving = false;
-  document.addEventListener("submit", () => { leaving = true; });
   document.addEventListener("visibilitychange", () => {
-    if (leaving) return;
-    if (document.visibilityState === "hidden") post("/pause", { away: "1" });
+    if (sending.now) return;
+    if (document.visibilityState === "hidden") post("/pause", { away: "1" }).catch(() => {});
     else alive({ back: "1" });
   });
   show();
