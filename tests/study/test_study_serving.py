@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import os
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import browser
 import pytest
@@ -400,8 +402,11 @@ def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
         grades = "clarity=1&detail=2&noise=3&artefacts=4&confidence=5"
         good = f"{hidden(html)}&{grades}"
 
-        def status(body: str = good, path_: str = "/answer", method: str = "POST", **headers: str) -> int:
-            return server.ask(method, path_, body, **{"Cookie": cookie, "Origin": server.origin, **headers}).status
+        def ask(body: str = good, path_: str = "/answer", method: str = "POST", **headers: str) -> Replied:
+            return server.ask(method, path_, body, **{"Cookie": cookie, "Origin": server.origin, **headers})
+
+        def status(*request: str, **headers: str) -> int:
+            return ask(*request, **headers).status
 
         assert status(Host="rebound.example") == 421
         assert status(Origin="http://elsewhere.example") == 403
@@ -417,6 +422,7 @@ def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
         )
         assert status(f"form={form}&showing={showing}&item=999999999999999999999&{grades}") == 409
         assert status(f"form={form}&showing={showing}&item={item}&side=left") == 409
+        assert "Clarity is not graded" in ask(f"form={form}&showing={showing}&item={item}").text
         assert status("", "/picture/2/0", "GET") == 404  # another item than the one that is asked
         assert status("", f"/picture/{item}/1", "GET") == 404
         assert status("", "/../../etc/passwd", "GET") == 404
@@ -424,6 +430,12 @@ def test_requests_that_no_page_of_ours_sends_change_nothing(path: Path) -> None:
         assert given(path) == []
         assert status() == 303
         assert given(path) == [("R1", 1)]
+        with StudyFile(path) as study, study.changing() as change:
+            change.execute("UPDATE item SET position = position - 100 WHERE task = 'pair'")
+        pair = hidden(ask("", "/read", "GET").text)
+        assert "No side was chosen; choose left or right." in ask(pair).text
+        assert ask(f"{pair}&side=middle").status == 409
+        assert ask(f"{pair}&side=left").status == 303
 
 
 def test_beyond_this_machine_a_key_is_needed(path: Path) -> None:
@@ -443,6 +455,22 @@ def test_beyond_this_machine_a_key_is_needed(path: Path) -> None:
         assert server.ask("GET", "/read", Cookie=cookie).status == 403
         assert server.ask("GET", "/read", Cookie=f"{cookie}; {begun.cookie}").status == 200
         assert server.ask("GET", "/read", Cookie="lowlight_sitting=").status == 403
+
+
+@pytest.mark.parametrize("every", ["0.0.0.0", "::"])
+def test_a_link_for_others_names_an_address_of_this_machine(path: Path, every: str) -> None:
+    with serving(path, 0, "--host", every) as server:
+        parts = urlsplit(server.link)
+        assert parts.hostname is not None
+        assert not ipaddress.ip_address(parts.hostname).is_unspecified
+        with closing(http.client.HTTPConnection(parts.hostname, server.port, timeout=60)) as connection:
+            connection.request("GET", f"/?{parts.query}")
+            assert connection.getresponse().status == 200
+        assert server.child.stdout is not None
+        rest = server.child.stdout.readline()
+        # Where this machine has no network at all, the link is for itself, and says so.
+        alone = ipaddress.ip_address(parts.hostname).is_loopback
+        assert rest.startswith("no address was found" if alone else "beyond this machine nothing is encrypted")
 
 
 def test_the_server_ends_by_ctrl_c_with_130_and_a_taken_port_is_told(path: Path) -> None:

@@ -12,7 +12,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +34,7 @@ from lowlight.study.studyfile import Item, StudyFile
 
 LARGEST_FORM = 8192
 MOST_FIELDS = 20
+EVERY_ADDRESS = ("0.0.0.0", "::", "")
 COOKIE, KEY_COOKIE = "lowlight_sitting", "lowlight_key"
 ASSETS = {
     "reading.css": "text/css",
@@ -255,8 +256,8 @@ class ReadingServer:
         due = sitting.current()
         if due is not None and due.id == item and not _is_shown(form, sitting, due):
             raise HTTPException(409, _OUT_OF_DATE)
-        if "side" in form:
-            sitting.choose(item, form["side"])
+        if sitting.asked(item).task == "pair":
+            sitting.choose(item, form.get("side"))
         else:
             given = {criterion.key: form[criterion.key] for criterion in CRITERIA if criterion.key in form}
             grades = {
@@ -343,9 +344,13 @@ def run(path: Path, host: str, port: int, tell: Callable[[str], None]) -> None:
         outside = not _is_loopback(host)
         key = secrets.token_urlsafe(16) if outside else None
         server = ReadingServer(study, tell, key, host if outside else None)
-        address = f"[{host}]" if ":" in host else host
-        link = f"http://{address}:{listening.getsockname()[1]}/" + (f"?key={key}" if key else "")
+        address = _called_by(listening) if host in EVERY_ADDRESS else host
+        shown = address or ("::1" if ":" in host else "127.0.0.1")
+        in_brackets = f"[{shown}]" if ":" in shown else shown
+        link = f"http://{in_brackets}:{listening.getsockname()[1]}/" + (f"?key={key}" if key else "")
         tell(f"reading at {link} (Ctrl-C ends; every answer is on disk)")
+        if address is None:
+            tell(f"no address was found by which others reach this machine: elsewhere, put it in place of {shown}")
         if outside:
             tell("beyond this machine nothing is encrypted: use a network that you trust, or a proxy with TLS")
         config = uvicorn.Config(
@@ -377,6 +382,39 @@ def _listening(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{host}:{port}", f"cannot be listened on ({reason})", "choose another --port, or 0") from None
     return listening
+
+
+def _called_by(listening: socket.socket) -> str | None:
+    """An address by which other machines reach a socket that listens on every address of this one; None: there is none.
+
+    It is the one that this machine would speak from to others: asking the operating system that sends nothing.
+    """
+    documentation = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737 and 3849: nobody's
+    families = [listening.family]
+    if listening.family == socket.AF_INET6 and not listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        families.insert(0, socket.AF_INET)  # it hears both, and the shorter address is easier to type
+    for family in families:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((documentation[family], 9))
+            found = asking.getsockname()[0]
+            if _reaches(found):
+                return str(found)
+    for family in families:
+        # No way out of this network, but perhaps a name in it.
+        with suppress(OSError):
+            for *_, address in socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM):
+                if _reaches(str(address[0])):
+                    return str(address[0])
+    return None
+
+
+def _reaches(address: str) -> bool:
+    """Whether another machine can use an address: link-local ones of IPv6 need a zone that only this machine knows."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (known.is_loopback or known.is_unspecified or (known.version == 6 and known.is_link_local))
 
 
 def _is_loopback(host: str) -> bool:
