@@ -40,6 +40,13 @@ def test_a_training_from_ratings_moves_the_tone_path_and_reports(
     command += ["--output_dir", tmp_path / "out", *TRAINING, "--max_epochs", "1"]
     command += ["--observations", "12", "--frame_sizes", "[48,64]", "--num_workers", "0"]
 
+    refused = run(command, tmp_path / "refused.txt")
+    assert refused.code == 1
+    last = refused.output.strip().splitlines()[-1]
+    assert "96 comparisons of 12 images are too few" in last
+    assert "at least 120 comparisons" in last
+    assert "Traceback" not in refused.output
+
     output = run([*command, "--least_comparisons", "90"], tmp_path / "log.txt").succeeded()
     assert "SIMULATION: Held-out answers agreed with" in output
     told = json.loads((tmp_path / "out" / "feedback.json").read_text(encoding="utf-8"))

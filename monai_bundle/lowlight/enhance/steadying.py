@@ -32,9 +32,12 @@ SETTLING = 0.25
 COURSE = 0.4
 """Seconds over which the course of the brightness is smoothed."""
 
-LARGEST_CORRECTION = 0.05
+LARGEST_CORRECTION = 0.1
 """Of the brightness: more than noise makes it waver, and so little that nobody misses it for the moment that it takes
 to follow a real change."""
+
+LARGEST_GAIN = 0.4
+"""Of log-gain, for that: where much is cut off at white, or was put in by the residual, it takes more."""
 
 _STEP = 2
 """The brightness of a frame is taken from every second pixel of every second row."""
@@ -94,8 +97,8 @@ class BrightnessSteadier:
         toned = tone_curve(display[:, seen, seen], log_gain, log_gamma)
         shown = toned + np.float32(denoise) * prediction.residual[: len(display), seen, seen]
         brightness = float(np.clip(shown, 0, 1).mean())
-        # What a change of the log-gain does to a pixel of the curve's power, which most are.
-        slope = float((np.exp(log_gamma) * np.clip(toned, 0, 1) * (shown < 1)).mean())
+        # What a change of the log-gain does to a pixel of the curve's power, which most are that are not cut off.
+        slope = float((np.exp(log_gamma) * np.clip(toned, 0, 1) * ((shown > 0) & (shown < 1))).mean())
         course = self._scenes.pop(scene, None)
         course = _Course(brightness, brightness, seconds) if course is None else course.with_next(brightness, seconds)
         self._scenes = dict([*self._scenes.items(), (scene, course)][-2:])
@@ -103,7 +106,7 @@ class BrightnessSteadier:
         missing = min(max(course.level - brightness, -most), most)
         if not missing or slope <= 0:
             return prediction
-        change = min(max(missing / slope, -LARGEST_CORRECTION * 2), LARGEST_CORRECTION * 2)
+        change = min(max(missing / slope, -LARGEST_GAIN), LARGEST_GAIN)
         return replace(prediction, log_gain=prediction.log_gain + np.float32(change))
 
 

@@ -110,6 +110,18 @@ class Preferences:
             )
 
 
+def read_preferences(study: str | Path, tone: TonePath, least: int = LEAST_COMPARISONS) -> Preferences:
+    """As `Preferences`, for a workflow: whoever runs it reads why a study is refused, not MONAI's traceback around it.
+
+    Raises:
+        SystemExit: instead of `StudyError`, with its message.
+    """
+    try:
+        return Preferences(study, tone, least)
+    except StudyError as error:
+        raise SystemExit(f"refused: {error}") from None
+
+
 class FeedbackLoss(nn.Module):
     """The supervised loss of the tone path, and the ranking losses of what readers preferred.
 
