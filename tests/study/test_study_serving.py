@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import browser
 import pytest
 
+from lowlight.study import serving as serving_module
 from lowlight.study.studyfile import StudyFile
 
 READY = "document.body.dataset.ready === 'true'"
@@ -247,6 +248,10 @@ def test_two_readers_at_once_do_not_mix_and_one_reader_is_not_two(path: Path, ch
             assert server.ask("POST", "/answer", body, Origin=server.origin, Cookie=sittings[reader]).status == 303
         assert given(path) == [(("R1", "R2")[turn % 2], turn // 2 + 1) for turn in range(8)]
 
+        # Back on the start page, a reader's own browser goes on without a question.
+        own = server.ask("POST", "/begin", "reader=R1", Origin=server.origin, Cookie=sittings["R1"])
+        assert (own.status, own.headers["location"]) == (303, "/read")
+        assert server.ask("POST", "/begin", "reader=R2", Origin=server.origin, Cookie=sittings["R1"]).status == 409
         with chromium.open(server.link) as opened:
             opened.click("#reader-R1")
             opened.until("document.body.innerText.includes('R1 is reading elsewhere')")
@@ -471,6 +476,22 @@ def test_a_link_for_others_names_an_address_of_this_machine(path: Path, every: s
         # Where this machine has no network at all, the link is for itself, and says so.
         alone = ipaddress.ip_address(parts.hostname).is_loopback
         assert rest.startswith("no address was found" if alone else "beyond this machine nothing is encrypted")
+
+
+def test_a_machine_without_any_network_says_that_its_link_is_for_itself(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> list[object]:
+        raise OSError("no network")
+
+    # A machine without network cannot be had in a test: its system calls fail here, and nothing is served.
+    monkeypatch.setattr(serving_module.socket.socket, "connect", none)
+    monkeypatch.setattr(serving_module.socket, "getaddrinfo", none)
+    monkeypatch.setattr(serving_module.uvicorn.Server, "run", lambda *_, **__: None)
+    lines: list[str] = []
+    serving_module.run(path, "0.0.0.0", 0, lines.append)
+    assert lines[0].startswith("reading at http://127.0.0.1:")
+    assert "no address was found by which others reach this machine" in lines[1]
 
 
 def test_the_server_ends_by_ctrl_c_with_130_and_a_taken_port_is_told(path: Path) -> None:
