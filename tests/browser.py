@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ def executable() -> str:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     assert found is not None, "no Chromium is installed: on Debian or Ubuntu, apt-get install chromium"
     return found
+
+
+class NavigatedError(Exception):
+    """The page that a command was meant for gave way to the next one."""
 
 
 @dataclass
@@ -62,9 +66,10 @@ class Opened:
         """Wait until a JavaScript expression is true; meanwhile one page may follow another."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
-            if answer["result"].get("value") is True:
-                return
+            with suppress(NavigatedError):
+                answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+                if answer["result"].get("value") is True:
+                    return
             assert time.monotonic() < deadline, f"never so: {expression}"
             time.sleep(0.02)
 
@@ -124,6 +129,8 @@ class Browser:
         while (received := self._next()).get("id") != self._count:
             if opened is not None and received.get("sessionId") == opened.session:
                 _note(opened, received)
+        if "navigated or closed" in received.get("error", {}).get("message", ""):
+            raise NavigatedError(method)
         assert "error" not in received, f"{method}: {received['error']}"
         result: dict[str, Any] = received["result"]
         return result

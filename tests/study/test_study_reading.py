@@ -123,7 +123,7 @@ def test_no_item_can_be_answered_out_of_turn(study: StudyFile) -> None:
         ({**GRADES, "noise": 2.5}, "Noise: 2.5 is not on the scale"),
         ({**GRADES, "noise": True}, "not on the scale"),
         ({**GRADES, "noise": "3"}, "not on the scale"),
-        (dict.fromkeys(list(GRADES)[:4], 3), "Diagnostic confidence: nothing is not on the scale"),
+        (dict.fromkeys(list(GRADES)[:4], 3), "Diagnostic confidence is not graded; grade it"),
         ({**GRADES, "beauty": 3}, "'beauty' is not asked"),
     ],
 )

@@ -139,6 +139,8 @@ def test_the_page_is_whole_in_a_browser_and_says_that_it_is_a_simulation(simulat
         text = opened.text
         assert "SIMULATION. Simulated readers gave these answers" in text
         assert opened.evaluate("document.querySelectorAll('svg.vgc path.curve').length") == 10
+        numbers = "[...document.querySelector('svg.vgc').querySelectorAll('text')].map((text) => text.textContent)"
+        assert sorted(opened.evaluate(numbers)) == sorted(["0", "0.25", "0.5", "0.75", "1"] * 2)
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for word in ("Krippendorff", "Holm", "80 % power", "brightness 0.5, denoise 1", "Odds ratio"):
             assert word in text, word

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -177,7 +178,7 @@ def serve(
     """
     from lowlight.study.serving import run
 
-    run(path, host, port, print)
+    run(path, host, port, partial(print, flush=True))
 
 
 @study.command()

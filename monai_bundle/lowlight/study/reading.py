@@ -100,6 +100,12 @@ class Reading:
         )
         return Progress(done, self.study.value("SELECT count(*) FROM item WHERE reader = ?", self.reader))
 
+    @property
+    def answers_ever(self) -> int:
+        """How many answers the reader has given, those taken back too: never falls."""
+        query = "SELECT count(*) FROM answer JOIN item ON item.id = answer.item WHERE reader = ?"
+        return int(self.study.value(query, self.reader))
+
     def current(self) -> Item | None:
         """The item to answer now, None when all are answered. The first call for an item starts its clock.
 
@@ -122,36 +128,43 @@ class Reading:
         )
         return Item(*rows[0]) if rows else None
 
-    def choose(self, item: int, side: str) -> None:
-        """Answer a pair: "left" or "right". See `answer`."""
+    def choose(self, item: int, side: str | None) -> None:
+        """Answer a pair: "left" or "right". See `_record`."""
+        if side is None:
+            raise StudyError(self.study.path, "no side was chosen", "choose left or right")
         if side not in ("left", "right"):
             raise StudyError(self.study.path, f"{side!r} is no side", "choose left or right")
-        asked = self._asked(item, "pair")
+        asked = self.asked(item, "pair")
         self._record(asked, asked.first if side == "left" else asked.second, {})
 
     def grade(self, item: int, grades: Mapping[str, Any]) -> None:
-        """Answer a grading: a whole number from 1 to 5 for each criterion, by its key. See `answer`."""
+        """Answer a grading: a whole number from 1 to 5 for each criterion, by its key. See `_record`."""
         checked = {}
         for criterion in CRITERIA:
             value = grades.get(criterion.key)
+            if value is None:
+                raise StudyError(self.study.path, f"{criterion.title} is not graded", "grade it from 1 to 5")
             if isinstance(value, bool) or not isinstance(value, int) or value not in SCALE:
-                given = "nothing" if value is None else repr(value)
-                raise StudyError(
-                    self.study.path, f"{criterion.title}: {given} is not on the scale", "grade it from 1 to 5"
-                )
+                fault = f"{criterion.title}: {value!r} is not on the scale"
+                raise StudyError(self.study.path, fault, "grade it from 1 to 5")
             checked[criterion.key] = value
         unknown = sorted(map(str, set(grades) - set(checked)))
         if unknown:
             raise StudyError(self.study.path, f"{unknown[0]!r} is not asked", "grade the criteria that are shown")
-        self._record(self._asked(item, "rating"), None, checked)
+        self._record(self.asked(item, "rating"), None, checked)
 
-    def _asked(self, item: int, task: str) -> Item:
+    def asked(self, item: int, task: str | None = None) -> Item:
+        """An item of this reader, whether it is due or not; ``task``: "pair" or "rating", None for either.
+
+        Raises:
+            StudyError: the reader has no such item.
+        """
         rows = self.study.rows(
             "SELECT id, reader, position, task, image, first, second, repeats FROM item WHERE id = ? AND reader = ?",
             item,
             self.reader,
         )
-        if not rows or rows[0]["task"] != task:
+        if not rows or task not in (None, rows[0]["task"]):
             raise StudyError(self.study.path, f"{self.reader} has no such item to answer", _GO_ON)
         return Item(*rows[0])
 
@@ -230,8 +243,13 @@ class Reading:
         with self.study.changing() as change:
             change.execute("UPDATE reader SET sitting = NULL WHERE id = ? AND sitting = ?", (self.reader, self.token))
 
+    @property
+    def stands(self) -> bool:
+        """Whether no other sitting of the reader took over, and this one was not closed."""
+        return bool(self.study.value("SELECT sitting FROM reader WHERE id = ?", self.reader) == self.token)
+
     def _check_sitting(self) -> None:
-        if self.study.value("SELECT sitting FROM reader WHERE id = ?", self.reader) != self.token:
+        if not self.stands:
             fault = f"{self.reader} went on reading elsewhere, and this answer was not taken"
             raise ReaderElsewhereError(self.study.path, fault, "go on there, or open the study here again")
 

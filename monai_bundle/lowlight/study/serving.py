@@ -2,7 +2,7 @@
 
 Requests are hostile until checked: the host must be an address or localhost (so that no name on the internet can be
 made to lead here), what changes something must come from a page of this server (origin and form token), and no request
-may be large. Pages run one script of their own and load nothing from elsewhere.
+may be large. Pages run scripts of their own alone and load nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -30,12 +30,18 @@ from starlette.routing import Route
 from lowlight.errors import InputError, ReaderElsewhereError, StudyError
 from lowlight.study.questions import CRITERIA, PAIR_QUESTION, SCALE
 from lowlight.study.reading import Reading
-from lowlight.study.studyfile import StudyFile
+from lowlight.study.studyfile import Item, StudyFile
 
 LARGEST_FORM = 8192
 MOST_FIELDS = 20
+EVERY_ADDRESS = ("0.0.0.0", "::", "")
 COOKIE, KEY_COOKIE = "lowlight_sitting", "lowlight_key"
-ASSETS = {"reading.css": "text/css", "reading.js": "text/javascript"}
+ASSETS = {
+    "reading.css": "text/css",
+    "sending.js": "text/javascript",
+    "reading.js": "text/javascript",
+    "paused.js": "text/javascript",
+}
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
@@ -47,6 +53,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_OUT_OF_DATE = "This page is out of date, and nothing was changed. Go on reading, or go back to the start page."
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -55,12 +63,16 @@ class ReadingServer:
 
     Args:
         study: open, in the thread that serves.
+        tell: called with a line for whoever runs the study, when a picture cannot be shown.
         key: what a browser must know to be let in; None on loopback.
         host_name: a name, beside addresses and localhost, by which this server may be called.
     """
 
-    def __init__(self, study: StudyFile, key: str | None = None, host_name: str | None = None) -> None:
-        self.study, self.key, self.host_name = study, key, host_name
+    def __init__(
+        self, study: StudyFile, tell: Callable[[str], None], key: str | None = None, host_name: str | None = None
+    ) -> None:
+        self.study, self._tell, self.key, self.host_name = study, tell, key, host_name
+        self._told_of: set[str] = set()  # faults of pictures, each told once
         self.sittings: dict[str, Reading] = {}
         self._away: set[str] = set()  # paused because the page is hidden; looking at it again resumes
         pages = PackageLoader("lowlight.study", "pages")
@@ -99,7 +111,8 @@ class ReadingServer:
             return 421, "This server is called by its address alone. Use the link that was printed when it started."
         if self.key is not None and request.url.path not in ASSETS:
             shown = request.query_params.get("key") or request.cookies.get(KEY_COOKIE, "")
-            if not secrets.compare_digest(shown.encode(), self.key.encode()):
+            # Each start has a key of its own; who was let in goes on without asking for the new link.
+            if not secrets.compare_digest(shown.encode(), self.key.encode()) and not self._was_let_in(request):
                 return 403, "This link lacks its key. Use the whole link that was printed when the server started."
         if request.method == "POST":
             origin = request.headers.get("origin")
@@ -109,6 +122,13 @@ class ReadingServer:
             if not length.isdigit() or int(length) > LARGEST_FORM:
                 return 413, "This request is too large, and nothing was changed."
         return None
+
+    def _was_let_in(self, request: Request) -> bool:
+        token = request.cookies.get(COOKIE, "")
+        try:
+            return bool(token) and self.study.value("SELECT 1 FROM reader WHERE sitting = ?", token) is not None
+        except StudyError:
+            return False
 
     def _may_be_called(self, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
@@ -132,6 +152,9 @@ class ReadingServer:
     async def _begin(self, request: Request) -> Response:
         form = await _form(request)
         reader = form.get("reader", "").strip()
+        own = self._known(request)
+        if own is not None and own.reader == reader and own.stands:
+            return RedirectResponse("/read", 303)
         try:
             sitting = Reading(self.study, reader, take_over=form.get("take_over") == "1")
         except ReaderElsewhereError:
@@ -146,25 +169,33 @@ class ReadingServer:
         response.set_cookie(COOKIE, sitting.token, httponly=True, samesite="strict")
         return response
 
+    def _known(self, request: Request) -> Reading | None:
+        """The sitting of a browser, if any; it survives the server, whose memory does not."""
+        token = request.cookies.get(COOKIE, "")
+        if not token:
+            return None
+        sitting = self.sittings.get(token) or Reading.resumed(self.study, token)
+        if sitting is not None:
+            self.sittings[token] = sitting
+        return sitting
+
     def _sitting(self, request: Request) -> Reading:
-        """Whose browser this is; a sitting survives the server, whose memory does not.
+        """Whose browser this is.
 
         Raises:
             StudyError: nobody's, or another sitting of the reader took over.
         """
-        token = request.cookies.get(COOKIE, "")
-        sitting = self.sittings.get(token) or (Reading.resumed(self.study, token) if token else None)
+        sitting = self._known(request)
         if sitting is None:
             fault = "nobody is reading in this browser, or the reading went on elsewhere"
             raise StudyError(self.study.path, fault, "begin, or go on, from the start page")
-        self.sittings[token] = sitting
         return sitting
 
     async def _changing(self, request: Request) -> tuple[Reading, dict[str, str]]:
         sitting = self._sitting(request)
         form = await _form(request)
         if not secrets.compare_digest(form.get("form", "").encode(), _form_token(sitting).encode()):
-            raise HTTPException(403, "This page is out of date, and nothing was changed. Go back to the start page.")
+            raise HTTPException(403, _OUT_OF_DATE)
         return sitting, form
 
     async def _read(self, request: Request) -> Response:
@@ -176,12 +207,18 @@ class ReadingServer:
             "done": progress.done,
             "total": progress.total,
             "form": _form_token(sitting),
+            "showing": _showing(sitting, item),
             "can_undo": progress.done > 0,
         }
         if item is None:
             return self._page("done.html", **common)
         if sitting.paused:
             return self._page("paused.html", **common)
+        if not self._can_be_shown(item):
+            # Its clock stands still until it can be seen.
+            sitting.pause()
+            self._away.add(sitting.token)
+            return self._page("missing.html", 500, reader=sitting.reader, done=progress.done, item=item.id)
         return self._page(
             "pair.html" if item.task == "pair" else "rating.html",
             **common,
@@ -190,6 +227,18 @@ class ReadingServer:
             criteria=CRITERIA,
             scale=SCALE,
         )
+
+    def _can_be_shown(self, item: Item) -> bool:
+        """Whether the pictures of an item are there and as they were; if not, whoever runs the study is told."""
+        try:
+            for version in item.versions:
+                self.study.picture(item.image, version)
+        except StudyError as error:
+            if str(error) not in self._told_of:
+                self._told_of.add(str(error))
+                self._tell(f"{item.reader} cannot go on at item {item.id}: {error}")
+            return False
+        return True
 
     async def _picture(self, request: Request) -> Response:
         sitting = self._sitting(request)
@@ -204,8 +253,11 @@ class ReadingServer:
         sitting, form = await self._changing(request)
         self._back(sitting)
         item = int(form["item"]) if form.get("item", "").isdecimal() and len(form["item"]) < 12 else -1
-        if "side" in form:
-            sitting.choose(item, form["side"])
+        due = sitting.current()
+        if due is not None and due.id == item and not _is_shown(form, sitting, due):
+            raise HTTPException(409, _OUT_OF_DATE)
+        if sitting.asked(item).task == "pair":
+            sitting.choose(item, form.get("side"))
         else:
             given = {criterion.key: form[criterion.key] for criterion in CRITERIA if criterion.key in form}
             grades = {
@@ -215,8 +267,10 @@ class ReadingServer:
         return RedirectResponse("/read", 303)
 
     async def _undo(self, request: Request) -> Response:
-        sitting, _ = await self._changing(request)
-        sitting.undo()
+        sitting, form = await self._changing(request)
+        # Sent twice, it would take back another answer than the one that the reader meant.
+        if _is_shown(form, sitting, sitting.current()):
+            sitting.undo()
         return RedirectResponse("/read", 303)
 
     async def _pause(self, request: Request) -> Response:
@@ -289,10 +343,14 @@ def run(path: Path, host: str, port: int, tell: Callable[[str], None]) -> None:
         study.check_pictures()
         outside = not _is_loopback(host)
         key = secrets.token_urlsafe(16) if outside else None
-        server = ReadingServer(study, key, host if outside else None)
-        address = f"[{host}]" if ":" in host else host
-        link = f"http://{address}:{listening.getsockname()[1]}/" + (f"?key={key}" if key else "")
+        server = ReadingServer(study, tell, key, host if outside else None)
+        address = _called_by(listening) if host in EVERY_ADDRESS else host
+        shown = address or ("::1" if ":" in host else "127.0.0.1")
+        in_brackets = f"[{shown}]" if ":" in shown else shown
+        link = f"http://{in_brackets}:{listening.getsockname()[1]}/" + (f"?key={key}" if key else "")
         tell(f"reading at {link} (Ctrl-C ends; every answer is on disk)")
+        if address is None:
+            tell(f"no address was found by which others reach this machine: elsewhere, put it in place of {shown}")
         if outside:
             tell("beyond this machine nothing is encrypted: use a network that you trust, or a proxy with TLS")
         config = uvicorn.Config(
@@ -326,6 +384,39 @@ def _listening(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _called_by(listening: socket.socket) -> str | None:
+    """An address by which other machines reach a socket that listens on every address of this one; None: there is none.
+
+    It is the one that this machine would speak from to others: asking the operating system that sends nothing.
+    """
+    documentation = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737 and 3849: nobody's
+    families = [listening.family]
+    if listening.family == socket.AF_INET6 and not listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        families.insert(0, socket.AF_INET)  # it hears both, and the shorter address is easier to type
+    for family in families:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((documentation[family], 9))
+            found = asking.getsockname()[0]
+            if _reaches(found):
+                return str(found)
+    for family in families:
+        # No way out of this network, but perhaps a name in it.
+        with suppress(OSError):
+            for *_, address in socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM):
+                if _reaches(str(address[0])):
+                    return str(address[0])
+    return None
+
+
+def _reaches(address: str) -> bool:
+    """Whether another machine can use an address: link-local ones of IPv6 need a zone that only this machine knows."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (known.is_loopback or known.is_unspecified or (known.version == 6 and known.is_link_local))
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -353,6 +444,18 @@ async def _form(request: Request) -> dict[str, str]:
 def _form_token(sitting: Reading) -> str:
     """What the forms of a sitting's pages hold: follows from its token, so that it survives a restart."""
     return hashlib.sha256(f"form {sitting.token}".encode()).hexdigest()
+
+
+def _showing(sitting: Reading, item: Item | None) -> str:
+    """What the page of an item holds while it is due, and no page before or after, not even of the same item.
+
+    Follows from the file, so that it survives a restart.
+    """
+    return hashlib.sha256(f"showing {sitting.token} {item and item.id} {sitting.answers_ever}".encode()).hexdigest()
+
+
+def _is_shown(form: dict[str, str], sitting: Reading, item: Item | None) -> bool:
+    return secrets.compare_digest(form.get("showing", "").encode(), _showing(sitting, item).encode())
 
 
 def _told(error: StudyError) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// View: both images are zoomed, moved and windowed together. Answers are plain forms, which work without this script.
+// View: both images are zoomed, moved and windowed together; keys; what may be answered when. sending.js sends it.
 (() => {
   const frames = [...document.querySelectorAll(".frame")];
   const images = frames.map((frame) => frame.querySelector("img"));
@@ -89,26 +89,36 @@
   images.forEach((image) => { image.addEventListener("load", unlock); image.addEventListener("error", unlock); });
   unlock();
   // A picture may fail to come over a poor connection: it is asked for again, and until then nothing can be answered.
-  images.forEach((image) => image.addEventListener("error", () => setTimeout(() => { image.src = image.src; }, 2000)));
-  let sent = false;
-  answer.addEventListener("submit", (event) => {
-    if (sent) event.preventDefault();
-    sent = true;
-  });
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-
+  // One that the server does not give is told by the page that it gives instead.
+  images.forEach((image) => image.addEventListener("error", async () => {
+    await sending.pause();
+    const found = await sending.reply(image.src);
+    if (sending.now) return;
+    if (found.ok) image.src = image.src;
+    else location.replace("/read");
+  }));
   const criteria = [...answer.querySelectorAll("fieldset")];
   const next = () => criteria.find((part) => !part.querySelector("input:checked"));
   const mark = () => criteria.forEach((part) => part.classList.toggle("next", part === next()));
-  answer.addEventListener("change", mark);
-  mark();
+  let given = false;
+  const give = () => { given = true; mark(); };
+  answer.addEventListener("change", give);
+  // Browsers fill in anew what a page held that was gone back to, and may bring back the page itself: grades that were
+  // not given to this item do not stay.
+  const empty = () => { if (!given) answer.reset(); mark(); };
+  empty();
+  addEventListener("pagehide", () => { given = false; empty(); });
+  addEventListener("pageshow", (event) => {
+    empty();
+    if (event.persisted) location.replace("/read");
+  });
 
   function press(id) {
     const button = document.getElementById(id);
     if (button && !button.disabled) button.click();
   }
   addEventListener("keydown", (event) => {
-    if (event.repeat || event.altKey || event.metaKey) return;
+    if (event.repeat || event.altKey || event.metaKey || sending.now) return;
     const key = event.key.toLowerCase();
     if (event.ctrlKey) { if (key === "z") { event.preventDefault(); press("undo"); } return; }
     // Arrow keys on a slider or a scale are that control's own.
@@ -119,10 +129,10 @@
     else if (key === "+" || key === "=") zoomTo(scale * 1.25, 0.5, 0.5);
     else if (key === "-") zoomTo(scale / 1.25, 0.5, 0.5);
     else if (criteria.length) {
-      if (key >= "1" && key <= "5" && next()) { next().querySelector(`input[value="${key}"]`).checked = true; mark(); }
+      if (key >= "1" && key <= "5" && next()) { next().querySelector(`input[value="${key}"]`).checked = true; give(); }
       else if (key === "backspace") {
-        const given = criteria.filter((part) => part.querySelector("input:checked")).pop();
-        if (given) { given.querySelector("input:checked").checked = false; mark(); }
+        const last = criteria.filter((part) => part.querySelector("input:checked")).pop();
+        if (last) { last.querySelector("input:checked").checked = false; mark(); }
       } else if (key === "enter" && event.target.id !== "save" && !next()) { event.preventDefault(); press("save"); }
     } else if (!typing && (key === "arrowleft" || key === "1")) press("left");
     else if (!typing && (key === "arrowright" || key === "2")) press("right");
@@ -132,15 +142,13 @@
     method: "POST", body: new URLSearchParams({ form, ...more }), keepalive: true, redirect: "manual",
   });
   const alive = (more) => post("/alive", more).then(
-    (reply) => { if (reply.status === 409 || reply.status === 403) location.reload(); }, () => {},
+    (reply) => { if (!sending.now && (reply.status === 409 || reply.status === 403)) location.replace("/read"); }, () => {},
   );
   setInterval(alive, 30000, {});
   // Nobody looks at a hidden page: its clock stops, until somebody does. Going to the next page hides this one, too.
-  let leaving = false;
-  document.addEventListener("submit", () => { leaving = true; });
   document.addEventListener("visibilitychange", () => {
-    if (leaving) return;
-    if (document.visibilityState === "hidden") post("/pause", { away: "1" });
+    if (sending.now) return;
+    if (document.visibilityState === "hidden") post("/pause", { away: "1" }).catch(() => {});
     else alive({ back: "1" });
   });
   show();
