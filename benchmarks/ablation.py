@@ -71,7 +71,7 @@ def run(stage: str, output: Path, settings: dict[str, object]) -> dict[str, floa
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(bundle_root())}
         with log.open("w") as stream:
             subprocess.run(command, cwd=bundle_root(), stdout=stream, stderr=stream, check=True, env=environment)
-    found = re.findall(r"(val_\w+|psnr_light|psnr_medium|psnr_heavy): ([0-9.]+)", log.read_text())
+    found = re.findall(r"(val_psnr|val_ssim|psnr_light|psnr_medium|psnr_heavy): ([0-9.]+)", log.read_text())
     return {name: float(value) for name, value in found}
 
 
