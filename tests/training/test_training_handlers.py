@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import shutil
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from lowlight.training.handlers import (
     ResumeLatest,
     export_weights,
     load_initial_weights,
+    load_tone,
     load_weights,
 )
 
@@ -302,3 +304,17 @@ def test_missing_or_foreign_weights_are_refused(tmp_path: Path) -> None:
     export_weights(nn.Linear(2, 2), tmp_path / "linear.pt")
     with pytest.raises(InputError, match=r"linear\.pt: holds the weights of another network"):
         load_weights(small_network(), tmp_path / "linear.pt")
+
+
+def test_a_smaller_network_starts_with_the_tone_path_of_another(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained, smaller = DualPathNet(), DualPathNet(denoise_widths=(16, 32, 64), denoise_blocks=(0, 1, 2))
+    export_weights(trained, tmp_path / "model.pt")
+    denoise = copy.deepcopy(smaller.denoise)
+    load_tone(smaller, tmp_path / "model.pt")
+    assert same_weights(smaller.tone, trained.tone)
+    assert same_weights(smaller.denoise, denoise)
+    with pytest.raises(InputError, match=r"model\.pt: holds another tone path"):
+        load_tone(DualPathNet(tone_widths=(8, 16, 32)), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"gone\.pt: no such file"):
+        load_tone(smaller, tmp_path / "gone.pt")

@@ -302,12 +302,9 @@ def load_weights(network: nn.Module, file: str | Path) -> None:
     Raises:
         InputError: no such file, or the weights of another network.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(path, "no such file", "name a model.pt")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    path, state = Path(file), _saved(file)
     try:
-        _without_wrapper(network).load_state_dict(state.get("network", state))
+        _without_wrapper(network).load_state_dict(state)
     except RuntimeError as error:
         raise InputError(path, "holds the weights of another network", "its network_def must be this one") from error
     logger.info("Weights loaded from %s.", path)
@@ -319,17 +316,22 @@ def load_initial_weights(network: nn.Module, file: str | Path | None) -> None:
         load_weights(network, file)
 
 
+def _saved(file: str | Path) -> dict[str, Any]:
+    """A state dict from a file that holds one, or a checkpoint that holds one under "network"."""
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(path, "no such file", "name a model.pt")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state.get("network", state)
+
+
 def load_tone(network: nn.Module, file: str | Path) -> None:
     """Give a network (`DualPathNet`) the tone path of saved weights, whose denoise path may be of another size.
 
     Raises:
         InputError: no such file, or the weights of another tone path.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(path, "no such file", "name a model.pt")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    prefix = "tone."
+    path, state, prefix = Path(file), _saved(file), "tone."
     tone = {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
     try:
         _without_wrapper(network).get_submodule("tone").load_state_dict(tone)
