@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lowlight.enhance.inferer import DualPathInferer
 from lowlight.enhance.tiling import Tiling
-from lowlight.model.network import DualPathNet, local_median, split_prediction
+from lowlight.model.network import DualPathNet, local_median, split_prediction, upsampled
 from lowlight.model.resampling import area_resize, spline_matrix, spline_resize
 
 
@@ -62,6 +63,14 @@ def test_the_denoise_path_can_take_back_an_impulse_beyond_its_bound() -> None:
     parts = split_prediction(network(y).detach())
     assert float((parts.enhanced - parts.residual)[0, 0, 16, 16]) > 2 * float(parts.enhanced[0, 0, 16, 17])
     torch.testing.assert_close(parts.enhanced[..., 16, 16], parts.enhanced[..., 16, 17], atol=0.01, rtol=0)
+
+
+def test_upsampling_is_a_convolution_whose_outputs_are_pixels() -> None:
+    generator = torch.Generator().manual_seed(1)
+    shapes = (2, 5, 7, 9), (12, 5, 1, 1), (12,)
+    features, weight, bias = (torch.rand(shape, generator=generator) - 0.5 for shape in shapes)
+    expected = functional.pixel_shuffle(functional.conv2d(features, weight, bias), 2)
+    torch.testing.assert_close(upsampled(features, weight, bias), expected)
 
 
 def test_tone_maps_vary_slowly(wild: DualPathNet) -> None:

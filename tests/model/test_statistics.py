@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lowlight.model.statistics import BLOCK, FrameStatistics, cosine_basis
+from lowlight.model.statistics import BLOCK, EXTREMES, FrameStatistics, cosine_basis, ranked
 
 DETAIL = BLOCK * BLOCK - 1
 
@@ -36,6 +36,15 @@ def through_jpeg(grey: np.ndarray, quality: int) -> np.ndarray:
 def test_the_cosines_are_orthonormal() -> None:
     basis = cosine_basis().reshape(BLOCK * BLOCK, -1)
     torch.testing.assert_close(basis @ basis.T, torch.eye(BLOCK * BLOCK), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40, 200, 1000, 65025])
+@pytest.mark.parametrize("largest", [True, False])
+def test_ranked_values_are_those_of_a_full_sort(count: int, largest: bool) -> None:
+    values = torch.rand(2, 3, count, generator=torch.Generator().manual_seed(count)).mul(200).round()
+    ordered = values.sort(dim=-1, descending=largest).values
+    places = [min(int(share * count), count - 1) for share in EXTREMES]
+    assert torch.equal(ranked(values, EXTREMES, largest=largest), ordered[..., places])
 
 
 def test_jpeg_shows_in_the_share_of_zeros(statistics: FrameStatistics) -> None:

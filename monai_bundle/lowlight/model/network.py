@@ -216,6 +216,20 @@ def local_median(x: Tensor) -> Tensor:
     return x
 
 
+def upsampled(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A convolution of single pixels, whose outputs are the 2 x 2 pixels of each channel (Shi et al. 2016): (B, C, 2 H,
+    2 W) of features (B, c, H, W), by weights (4 C, c, 1, 1) and biases (4 C,).
+
+    As one transposed convolution, which writes every pixel where it belongs at once. The bias of each of the four is
+    its own, which a transposed convolution does not know; added by rows, because an engine is slow at short repeats.
+    """
+    width = 2 * features.shape[-1]
+    filters = weight[..., 0, 0].unflatten(0, (-1, 2, 2)).permute(3, 0, 1, 2)
+    pixels = functional.conv_transpose2d(features, filters, stride=2)
+    rows = bias.unflatten(0, (-1, 1, 2, 1, 2)).expand(-1, -1, -1, features.shape[-1], -1).reshape(-1, 1, 2, width)
+    return (pixels.unflatten(2, (features.shape[-2], 2)) + rows).flatten(2, 3)
+
+
 class DenoisePath(nn.Module):
     """A U-shaped multiscale net at half resolution; no pooling over the frame and no normalisation over space.
 
@@ -261,27 +275,28 @@ class DenoisePath(nn.Module):
         for skip, up, blocks in zip(
             reversed(skips), reversed(list(self.ups)), reversed(list(self.up_blocks)), strict=True
         ):
-            features = blocks(functional.pixel_shuffle(up(features), 2) + skip)
+            features = blocks(upsampled(features, *up.parameters()) + skip)
         return features
 
-    def enter(self, pixels: Tensor, half_maps: Tensor) -> Tensor:
+    def enter(self, pixels: Tensor) -> Tensor:
         """What the net sees of a frame, as features (B, widths[0], H/2, W/2).
 
         A 3 x 3 convolution of places of 2 x 2 pixels is one of 6 x 6 pixels in steps of 2: the same sums, without
-        copying pixels into places. And three equal channels are one with the sum of their weights.
+        copying pixels into places. Of the maps it sees the mean of each place, which is a quarter of the weight on each
+        pixel. And three equal channels are one with the sum of their weights.
 
         Args:
-            pixels: (B, 3 C, H, W): y, T(y), and what T(y) differs by from its local median; C is 3, or 1 for grey.
-            half_maps: (B, 2, H/2, W/2), g and c.
+            pixels: (B, 3 C + 2, H, W): y, T(y), what T(y) differs by from its local median, g and c; C is 3, or 1 for
+                grey.
         """
         conv = self.entry.conv
         weight, of_maps = conv.weight.split([4 * 9, 2], dim=1)
         weight = weight.unflatten(1, (3, 3, 2, 2))  # kind, channel, row and column in a place
-        if pixels.shape[1] == 3:
+        if pixels.shape[1] == 3 + 2:
             weight = weight.sum(2, keepdim=True)
-        weight = weight.flatten(1, 2).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
-        entered = functional.conv2d(pixels, weight, conv.bias, stride=2, padding=2)
-        features: Tensor = self.entry.activation(entered + functional.conv2d(half_maps, of_maps, padding=1))
+        of_maps = (of_maps / 4)[:, :, None, None].expand(-1, -1, 2, 2, -1, -1)
+        weight = torch.cat([weight.flatten(1, 2), of_maps], 1).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+        features: Tensor = self.entry.activation(functional.conv2d(pixels, weight, conv.bias, stride=2, padding=2))
         return features
 
     def leave(self, features: Tensor, grey: bool) -> Tensor:
@@ -293,7 +308,7 @@ class DenoisePath(nn.Module):
         assert bias is not None
         if grey:
             weight, bias = (torch.cat([part[:4], part[16:]]) for part in (weight, bias))
-        return functional.pixel_shuffle(functional.conv2d(features, weight, bias), 2)
+        return upsampled(features, weight, bias)
 
 
 class DualPathNet(nn.Module):
@@ -388,8 +403,7 @@ class DualPathNet(nn.Module):
         pixels, maps = both[:, :-2], both[:, -2:]
         toned = pixels[:, y.shape[1] :]
         departure = toned - local_median(toned)
-        half_maps = functional.avg_pool2d(maps, 2)
-        return self.denoise.enter(torch.cat([pixels, departure], 1), half_maps), toned, departure
+        return self.denoise.enter(torch.cat([pixels, departure, maps], 1)), toned, departure
 
     def finish(self, features: Tensor, toned: Tensor, departure: Tensor, colour: Tensor) -> Tensor:
         """The part of `apply_tone` after the denoise path, from what that gives and from what `prepare` gave: the

@@ -42,6 +42,9 @@ CALM = (0.1, 0.5)
 EXTREMES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
 """Shares of the places that are darker (brighter) than the dark (bright) extremes that are looked at."""
 
+PER_SHARE = 1000
+"""Shares are counted in thousandths."""
+
 POOL = 4
 """Side in pixels of the places for extremes."""
 
@@ -162,8 +165,8 @@ class FrameStatistics(nn.Module):
         order = (steps * blocks + torch.arange(blocks, device=level.device)).argsort(dim=-1)[:, places]
         size = count // BRIGHTNESSES
         grouped = energies.gather(2, order[:, None].expand(-1, len(BANDS), -1))[..., : BRIGHTNESSES * size]
-        ordered = grouped.unflatten(-1, (BRIGHTNESSES, size)).sort(dim=-1).values
-        return (torch.log(_at_shares(ordered, CALM) + 0.05) / 4).flatten(1)
+        calm = ranked(grouped.unflatten(-1, (BRIGHTNESSES, size)), CALM, largest=False)
+        return (torch.log(calm + 0.05) / 4).flatten(1)
 
     def _extremes(self, y: Tensor) -> Tensor:
         """Darkest and brightest places of each channel, single pixels left out: they may be impulses."""
@@ -179,10 +182,8 @@ class FrameStatistics(nn.Module):
         """Values at the shares `EXTREMES` of the places of (B, 1, H, W), from bright to dark: (B, 1, shares)."""
         image = _at_least(image, POOL + 2)
         # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
-        lines = torch.minimum(torch.minimum(image[..., :-2], image[..., 1:-1]), image[..., 2:])
-        eroded = torch.minimum(torch.minimum(lines[..., :-2, :], lines[..., 1:-1, :]), lines[..., 2:, :])
-        places = functional.max_pool2d(eroded, POOL)
-        return _at_shares(places.flatten(2).sort(dim=-1, descending=True).values, EXTREMES)
+        eroded = -functional.max_pool2d(-image, 3, stride=1)
+        return ranked(functional.max_pool2d(eroded, POOL).flatten(2), EXTREMES, largest=True)
 
     def _brightness(self, y: Tensor) -> Tensor:
         means = area_resize(y if y.shape[1] == 1 else y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
@@ -197,11 +198,20 @@ def _at_least(image: Tensor, side: int) -> Tensor:
     return functional.pad(image, (0, missing[0], 0, missing[1]), mode="replicate")
 
 
-def _at_shares(ordered: Tensor, shares: Sequence[float]) -> Tensor:
-    """Of sorted values (..., n), those that stand behind each share of them: (..., len(shares))."""
-    # Without Python's own arithmetic, an exported graph works for every n.
-    places = torch.tensor(shares, dtype=torch.float64, device=ordered.device) * ordered.shape[-1]
-    return ordered[..., places.long().clamp(max=ordered.shape[-1] - 1)]
+def ranked(values: Tensor, shares: Sequence[float], largest: bool) -> Tensor:
+    """Of values (..., n), those that the given shares of them exceed (`largest`) or stay below: (..., len(shares)).
+
+    Shares rise and are half at most. From the last to the first, each looks only at what the one before has left over:
+    a full sort takes several times as long.
+    """
+    found = []
+    count = values.shape[-1]
+    for share in reversed(shares):
+        # In whole numbers, so that an exported graph works for every n.
+        place = count * round(share * PER_SHARE) // PER_SHARE
+        values = values.topk(place + 1, dim=-1, largest=largest, sorted=False).values
+        found.append(values.amin(-1) if largest else values.amax(-1))
+    return torch.stack(found[::-1], dim=-1)
 
 
 def _average(values: Tensor, weights: Tensor) -> Tensor:
