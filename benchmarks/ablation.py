@@ -36,7 +36,7 @@ TONE: dict[str, dict[str, object]] = {
     "MSE alone": {"loss#absolute": 0.0, "loss#log_mse": 0.0},
     "wider (24, 48, 96)": {"network_def#tone_widths": "[24,48,96]"},
     "narrower (8, 16, 32)": {"network_def#tone_widths": "[8,16,32]"},
-    "no moving average": {"ema_momentum": 1.0},
+    "no moving average": {"ema_momentum": 0.999},
     "weight decay 0.1": {"weight_decay": 0.1},
 }
 
@@ -48,7 +48,7 @@ DENOISE: dict[str, dict[str, object]] = {
     "without perceptual": {"loss#perceptual": 0.0},
     "without MSE": {"loss#mse": 0.0},
     "without likelihood": {"loss#likelihood": 0.0},
-    "without moving average": {"ema_momentum": 1.0},
+    "no moving average": {"ema_momentum": 0.999},
     "narrower (16, 32, 48)": {"network_def#denoise_widths": "[16,32,48]"},
     "one block a level": {"network_def#denoise_blocks": "[1,1,1]"},
 }
