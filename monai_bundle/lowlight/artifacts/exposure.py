@@ -171,6 +171,9 @@ def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
     if level is None:
         return none
     alike = np.abs(luminance - level) <= BORDER_TOLERANCE
+    sides = (alike, alike[::-1], alike.T, alike.T[::-1])
+    if not any(_is_solid(side[: SOLID // 2 + 1]) for side in sides):
+        return none
     # SciPy takes a while to load, and most images have no border.
     from scipy import ndimage
 
@@ -183,6 +186,14 @@ def uniform_border(luminance: NDArray[np.floating]) -> NDArray[np.bool_]:
     reaches_edge[0] = False
     border = ndimage.maximum_filter(reaches_edge[regions].view(np.uint8), SOLID, mode="nearest").view(bool)
     return none if border.mean() > MOST_BORDER else border
+
+
+def _is_solid(strip: NDArray[np.bool_]) -> bool:
+    """Whether the rows of a strip along the edge are all alike at neighbouring places, as they are in a border."""
+    whole = np.logical_and.reduce(strip, axis=0)
+    reach = SOLID // 2 + 1
+    longest = np.lib.stride_tricks.sliding_window_view(whole, min(reach, whole.size))
+    return bool(longest.all(axis=1).any())
 
 
 def thinned(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> NDArray[np.floating]:

@@ -17,8 +17,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
 
+from lowlight.artifacts.cosines import cosine_transform
 from lowlight.artifacts.measurement import Measurement
 
 BLOCK = 8
@@ -215,7 +215,7 @@ def _blocks_of(pixels: NDArray, rows: int, columns: int) -> NDArray:
 @cache
 def _transform() -> NDArray[np.float32]:
     """The orthonormal cosine transform of a block laid out row by row, as one matrix: (64 pixels, 64 frequencies)."""
-    one_axis = dct(np.eye(BLOCK), norm="ortho", axis=0)
+    one_axis = cosine_transform(BLOCK)
     return np.kron(one_axis, one_axis).T.astype(np.float32)
 
 

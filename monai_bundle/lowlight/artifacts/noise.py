@@ -18,14 +18,13 @@ looks up what was there before.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
-from scipy.ndimage import gaussian_filter, zoom
-from scipy.special import ndtr
 
+from lowlight.artifacts.cosines import cosine_transform
 from lowlight.artifacts.measurement import SINGLE_VALUE, Measurement, single_valued
 
 RANGE = "of range"
@@ -161,6 +160,9 @@ def noise_map(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None =
     height, width = luminance.shape
     if min(height, width) < BLOCK:
         return np.zeros((height, width), np.float32)
+    # SciPy takes a while to load, and few ask for maps.
+    from scipy.ndimage import gaussian_filter, zoom
+
     blocks, kept = _measure_blocks(luminance, valid, BLOCK)
     weight = np.zeros(kept.shape)
     variance = np.zeros(kept.shape)
@@ -209,7 +211,7 @@ def _stride(shape: tuple[int, ...]) -> int:
 
 def _basis(chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Rows that turn a flattened block into the chosen coefficients (row, column frequency) of its orthonormal DCT."""
-    one = dct(np.eye(BLOCK), axis=0, norm="ortho")
+    one = cosine_transform(BLOCK)
     return np.kron(one, one)[chosen.ravel()].astype(np.float32)
 
 
@@ -278,8 +280,9 @@ def _clipping() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of unit normal noise clipped at black: mean over standard deviation, and variance, from 0 to 8 sigma above it."""
     height = np.linspace(0, 8, 401)
     density = np.exp(-(height**2) / 2) / np.sqrt(2 * np.pi)
-    mean = density + height * ndtr(height)
-    variance = (1 + height**2) * ndtr(height) + height * density - mean**2
+    below = np.array([(1 + math.erf(each / math.sqrt(2))) / 2 for each in height])
+    mean = density + height * below
+    variance = (1 + height**2) * below + height * density - mean**2
     return mean / np.sqrt(variance), variance
 
 

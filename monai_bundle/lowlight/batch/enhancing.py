@@ -15,6 +15,7 @@ from lowlight.imaging.label import burn_label
 from lowlight.imaging.processing import Processing
 
 if TYPE_CHECKING:
+    from lowlight import Enhancer
     from lowlight.enhance import Result
     from lowlight.enhance.settings import Settings
 
@@ -55,6 +56,7 @@ class ImageEnhancer:
 
     Args:
         wishes: what is asked. settings: the user's, if this process may not have them; see `lowlight.Enhancer`.
+        enhancer: the engine, if it has been loaded already, from `wishes` and `settings`.
 
     Attributes:
         enhancer: the engine.
@@ -64,11 +66,11 @@ class ImageEnhancer:
         BundleError, DependencyError, InputError: as `lowlight.Enhancer`.
     """
 
-    def __init__(self, wishes: Wishes, settings: Settings | None = None) -> None:
+    def __init__(self, wishes: Wishes, settings: Settings | None = None, enhancer: Enhancer | None = None) -> None:
         from lowlight import Enhancer
 
         self._wishes = wishes
-        self.enhancer = Enhancer(
+        self.enhancer = enhancer or Enhancer(
             device=wishes.device, max_memory=wishes.max_memory, settings=settings, size=wishes.size
         )
         self.outdated = [

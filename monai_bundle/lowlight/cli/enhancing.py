@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import webbrowser
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +38,7 @@ from lowlight.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from lowlight import Enhancer
     from lowlight.batch.enhancing import ImageEnhancer
     from lowlight.cli.report import Report
     from lowlight.enhance import Result
@@ -124,6 +127,9 @@ def enhance(
     image that is judged undamaged comes out as it is, and a line says so. Films (MP4, MOV, MKV, WebM, AVI; extra
     "video") keep their frames' times and their sound, do not flicker, and come out as .mp4, .mkv or .avi.
     """
+    memory = memory_of(max_memory)
+    early = _loading(device, memory, size.value) if cluster is None else None
+
     from lowlight.batch.doing import Work
     from lowlight.batch.enhancing import ImageEnhancer, Wishes
     from lowlight.cli.batch import Batch, plan
@@ -148,7 +154,7 @@ def enhance(
         force,
         label,
         device,
-        memory_of(max_memory),
+        memory,
         reports=as_json,
         pictures=None if page is None else len(inputs),
         size=size.value,
@@ -162,7 +168,7 @@ def enhance(
 
         @cache
         def loaded() -> ImageEnhancer:
-            enhancer = ImageEnhancer(wishes)
+            enhancer = ImageEnhancer(wishes, enhancer=None if early is None else early.result())
             for line in enhancer.outdated:
                 report.note(line)
             return enhancer
@@ -198,6 +204,23 @@ def enhance(
             spread = spread_over(cluster, wishes, batch, value_range, names if page else {})
             code = batch.run_elsewhere(spread, finish)
         raise typer.Exit(code)
+
+
+def _loading(device: str, max_memory: int | None, size: str) -> Future[Enhancer]:
+    """The engine, which loads while this thread loads what else is needed: ONNX Runtime lets it."""
+    from lowlight import Enhancer
+
+    found: Future[Enhancer] = Future()
+
+    def load() -> None:
+        try:
+            found.set_result(Enhancer(device=device, max_memory=max_memory, size=size))
+        except BaseException as error:
+            found.set_exception(error)
+
+    # No daemon: what ends while a library holds it can take the process with it.
+    Thread(target=load, name="loading the network").start()
+    return found
 
 
 def _preview(report: Report) -> Preview:

@@ -172,18 +172,18 @@ class FrameStatistics(nn.Module):
         """Darkest and brightest places of each channel, single pixels left out: they may be impulses."""
         # Channel by channel: of a large frame, every copy counts.
         channels = y.split(1, dim=1)
-        bright = torch.cat([self._largest(channel) for channel in channels], dim=1)
-        dark = 1 - torch.cat([self._largest(1 - channel) for channel in channels], dim=1)
+        bright = ranked(torch.cat([self._bright(channel) for channel in channels], dim=1), EXTREMES, largest=True)
+        dark = 1 - ranked(torch.cat([self._bright(1 - channel) for channel in channels], dim=1), EXTREMES, largest=True)
         extremes = torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1)
         return extremes.expand(-1, 3, -1).flatten(1)
 
     @staticmethod
-    def _largest(image: Tensor) -> Tensor:
-        """Values at the shares `EXTREMES` of the places of (B, 1, H, W), from bright to dark: (B, 1, shares)."""
+    def _bright(image: Tensor) -> Tensor:
+        """The brightest pixel of each place of (B, 1, H, W) that is no impulse: (B, 1, places)."""
         image = _at_least(image, POOL + 2)
         # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
         eroded = -functional.max_pool2d(-image, 3, stride=1)
-        return ranked(functional.max_pool2d(eroded, POOL).flatten(2), EXTREMES, largest=True)
+        return functional.max_pool2d(eroded, POOL).flatten(2)
 
     def _brightness(self, y: Tensor) -> Tensor:
         means = area_resize(y if y.shape[1] == 1 else y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
