@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from cli_runs import dark, grey, load, lowlight, names, save, start, until
@@ -21,6 +22,7 @@ from lowlight.batch.signals import Interruption
 from lowlight.cli.guarding import guarded
 from lowlight.cli.report import Report
 from lowlight.errors import BundleError
+from lowlight.imaging import write_png
 
 MANY = 2000
 
@@ -145,6 +147,19 @@ def test_what_needs_no_network_loads_none(arguments: list[str], tmp_path: Path) 
     command = [sys.executable, "-c", script, *arguments]
     child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
     assert child.stdout.splitlines()[-1] == "False"
+
+
+def test_enhancing_a_plain_image_waits_for_no_large_library(tmp_path: Path) -> None:
+    ramp = np.linspace(5, 60, 64) * np.ones((48, 1))
+    write_png(np.random.default_rng(0).normal(ramp, 3).clip(0, 255).astype(np.uint8), tmp_path / "dark.png")
+    script = (
+        "import sys; from lowlight.cli.app import run; run(sys.argv[1:]); "
+        "print(sorted({'torch', 'monai', 'scipy', 'skimage', 'SimpleITK', 'nibabel'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script, "enhance", "dark.png", "-o", "out"]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    assert child.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "out" / "dark.png").is_file()
 
 
 @pytest.mark.parametrize("debug", [False, True])
