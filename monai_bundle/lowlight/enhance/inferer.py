@@ -22,7 +22,7 @@ class DualPathInferer:
         tile, halo: see `Tiling`.
     """
 
-    def __init__(self, tile: int = 1088, halo: int = 96) -> None:
+    def __init__(self, tile: int = 1536, halo: int = 96) -> None:
         self.tiling = Tiling(tile, halo)
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:

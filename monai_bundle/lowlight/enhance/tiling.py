@@ -19,11 +19,12 @@ class Tiling:
     """Tiles with a halo wider than the denoise path can look, so that tiles and whole frame agree.
 
     Attributes:
-        tile: side in pixels of the tiles' cores; a frame whose sides are at most `tile + 2 * halo` is done whole.
+        tile: largest side in pixels of the tiles' cores; a frame whose sides are at most `tile + 2 * halo` is done
+            whole.
         halo: pixels around a core that the network sees besides. Both are multiples of the network's stride.
     """
 
-    tile: int = 1088
+    tile: int = 1536
     halo: int = 96
 
     def __post_init__(self) -> None:
@@ -44,14 +45,19 @@ class Tiling:
         """Whether a frame of this size is done in one part."""
         return max(height, width) <= self.tile + 2 * self.halo
 
-    def parts(self, height: int, width: int) -> list[tuple[Area, Area]]:
-        """Pairs of (core, core with halo) in reading order; the cores cover the frame once."""
-        if self.keeps_whole(height, width):
-            whole = slice(0, height), slice(0, width)
-            return [(whole, whole)]
-        rows = [_with_halo(top, self.tile, self.halo, height) for top in range(0, height, self.tile)]
-        columns = [_with_halo(left, self.tile, self.halo, width) for left in range(0, width, self.tile)]
+    def parts(self, height: int, width: int, stride: int = 1) -> list[tuple[Area, Area]]:
+        """Pairs of (core, core with halo) in reading order; the cores cover the frame once and begin on multiples of
+        `stride`."""
+        rows, columns = self._cores(height, stride), self._cores(width, stride)
         return [((row[0], column[0]), (row[1], column[1])) for row in rows for column in columns]
+
+    def _cores(self, length: int, stride: int) -> list[tuple[slice, slice]]:
+        """As few as possible, and as equal as possible: the largest decides on the memory."""
+        if length <= self.tile + 2 * self.halo:
+            return [(slice(0, length), slice(0, length))]
+        equal = math.ceil(length / math.ceil(length / self.tile))
+        side = min(self.tile, equal + -equal % stride)
+        return [_with_halo(start, side, self.halo, length) for start in range(0, length, side)]
 
     def fill(self, out: Any, stride: int, enhance: Callable[[Area], Any], progress: Progress | None) -> None:
         """Fill `out` (..., H, W), an array or tensor, part by part.
@@ -66,7 +72,7 @@ class Tiling:
             ValueError: parts that do not begin on multiples of the stride.
         """
         height, width = out.shape[-2:]
-        parts = self.parts(height, width)
+        parts = self.parts(height, width, stride)
         if len(parts) > 1 and (self.tile % stride or self.halo % stride):
             raise ValueError(f"tile and halo must be multiples of the network's stride {stride}")
         for done, (core, seen) in enumerate(parts, 1):
