@@ -51,10 +51,11 @@ def main() -> int:
                     over = done and bound is not None and ended.most > whole_number(bound, bound)
                     missed |= over
                     told = ("" if done else "refused") + (" over" if over else "")
-                    name = f"{width} x {height} {kind[:6]}"
+                    name = f"{width} x {height} {kind.split(',')[0]}"
                     if done:
                         allowed = ended.most / whole_number(bound, bound) if bound else None
-                        keep("most memory", name, "GB", [ended.most / 1e9], allowed, bound or "")
+                        row = f"{name}, {f'at most {bound}' if bound else 'unbounded'}"
+                        keep("most memory", row, "GB", [ended.most / 1e9], allowed, bound or "")
                     print(f"{name:>22} {bound or 'none':>12} {ended.most / 1e9:8.2f} {seconds:8.1f} {told}", flush=True)
     return int(missed)
 
