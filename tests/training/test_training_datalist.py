@@ -113,7 +113,9 @@ def test_the_manifest_tells_the_modality_before_the_folder_does(tmp_path: Path, 
 def test_modalities_can_be_chosen(tmp_path: Path, retina: np.ndarray) -> None:
     save(retina, tmp_path, "train/xray/a.png", "train/fundus/b.png", "train/c.png", "val/d.png")
     assert names(load_datalist(tmp_path, "train", modalities=["fundus"])) == ["b.png"]
-    with pytest.raises(InputError, match="no image for val found"):
+    with pytest.raises(
+        InputError, match=r"no image for val is of fundus; .*MANIFEST\.csv says it; --modalities null takes all"
+    ):
         load_datalist(tmp_path, "val", modalities=["fundus"])
 
 
@@ -123,7 +125,7 @@ def test_what_cannot_be_split_is_refused_with_the_way_out(tmp_path: Path, retina
     with pytest.raises(InputError, match="no image for train found"):
         load_datalist(tmp_path, "train")
     save(retina, tmp_path, "alone.png")
-    with pytest.raises(InputError, match="of at least two groups"):
+    with pytest.raises(InputError, match="at least two"):
         load_datalist(tmp_path, "val")
     (tmp_path / "MANIFEST.csv").write_text("name,group\nalone.png,1\n", encoding="utf-8")
     with pytest.raises(InputError, match='has no column "file"'):

@@ -123,13 +123,16 @@ def test_observations_are_simulated_once_and_read_again(
 ) -> None:
     file = tmp_path / "runs" / "observations.pt"
     first = observations(tmp_path, retina, network, file=file)
-    (tmp_path / "fundus.png").unlink()
-    again = Observations([], None, None, 8, file=file)  # type: ignore[arg-type]
+    items = [{"image": str(tmp_path / "fundus.png"), "modality": "fundus"}]
+    again = Observations(items, None, None, 8, file=file)  # type: ignore[arg-type]
     assert first.kept.keys() == again.kept.keys()
     assert all(torch.equal(first.kept[name], again.kept[name]) for name in first.kept)
     assert len(Patches(again)) == 16
     with pytest.raises(InputError, match="8 observations of seed 0, not 9 of 0"):
-        Observations([], None, None, 9, file=file)  # type: ignore[arg-type]
+        Observations(items, None, None, 9, file=file)  # type: ignore[arg-type]
+    Image.fromarray(retina[::4, ::4]).save(tmp_path / "fundus.png")
+    with pytest.raises(InputError, match="holds observations of other images; name another output_dir"):
+        Observations(items, None, None, 8, file=file)  # type: ignore[arg-type]
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

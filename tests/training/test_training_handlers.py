@@ -33,6 +33,7 @@ from lowlight.training.handlers import (
     LossTerms,
     Progress,
     ResumeLatest,
+    Validation,
     export_weights,
     load_initial_weights,
     load_tone,
@@ -160,6 +161,29 @@ def test_the_best_validation_is_remembered_across_a_resume(tmp_path: Path, items
     assert worse.state.best_metric == pytest.approx(evaluator.state.best_metric)
     assert worse.state.best_metric_epoch == 1
     assert not file.exists()
+
+
+@pytest.mark.parametrize(("epochs", "interval", "validated"), [(3, 2, [2, 3]), (4, 2, [2, 4]), (1, 5, [1])])
+def test_the_last_epoch_is_validated_whatever_the_interval(
+    epochs: int, interval: int, validated: list[int], items: list[dict[str, Any]]
+) -> None:
+    seen: list[int] = []
+    evaluator = evaluator_of(nn.Identity(), items)
+    evaluator.add_event_handler(Events.COMPLETED, lambda engine: seen.append(engine.state.epoch))
+    handler = Validation(validator=evaluator, interval=interval, epoch_level=True)
+    trainer_of(small_network(), items, [handler], epochs=epochs).run()
+    assert seen == validated
+
+
+def test_a_training_with_nothing_left_says_so(
+    tmp_path: Path, items: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    network = small_network()
+    handlers = [ResumeLatest(tmp_path, {"network": network}), EpochCheckpoint(tmp_path, {"network": network})]
+    trainer_of(network, items, handlers).run()
+    assert "Nothing is left to train" not in caplog.text
+    trainer_of(network, items, handlers).run()
+    assert "Nothing is left to train. To train anew, on other images say, name another output_dir" in caplog.text
 
 
 def test_a_checkpoint_without_a_best_validation_resumes_too(tmp_path: Path, items: list[dict[str, Any]]) -> None:
@@ -304,6 +328,10 @@ def test_missing_or_foreign_weights_are_refused(tmp_path: Path) -> None:
     export_weights(nn.Linear(2, 2), tmp_path / "linear.pt")
     with pytest.raises(InputError, match=r"linear\.pt: holds the weights of another network"):
         load_weights(small_network(), tmp_path / "linear.pt")
+    for name, content in (("text.pt", b"no weights"), ("empty.pt", b""), ("picture.pt", b"\x89PNG\r\n\x1a\n")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}: holds no weights"):
+            load_weights(small_network(), tmp_path / name)
 
 
 def test_a_smaller_network_starts_with_the_tone_path_of_another(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from lowlight.enhance.definition import Definition
 from lowlight.enhance.identity import checksum_key
 from lowlight.imaging import atomic_path
 
+_MEASURED = re.compile(r'("eval_metrics"[ \t]*:[ \t]*)\{[^{}]*\}')
+
 
 def adopt(weights: Path, bundle_root: Path, name: str = Definition.name) -> None:
     """Make weights a bundle's models/model.pt, or another NAME.pt, and write their checksum into its
-    configs/metadata.json.
+    configs/metadata.json. Where that tells how well the weights before did (eval_metrics), it does not any more.
 
     A models/model.onnx of other weights is not used any more: `lowlight.enhance.exporting.publish` makes a new one.
 
@@ -30,6 +32,8 @@ def adopt(weights: Path, bundle_root: Path, name: str = Definition.name) -> None
     before = file.read_text(encoding="utf-8")
     after = _stating(before, checksum_key(name), file_sha256(own))
     if after != before:
+        if name == Definition.name:
+            after = _MEASURED.sub(r"\1{}", after)
         with atomic_path(file) as temporary:
             temporary.write_text(after, encoding="utf-8")
 

@@ -108,6 +108,7 @@ def publish(weights: str | Path | None, bundle_root: str | Path, size: str = DEF
     if size != DEFAULT_SIZE and not definition.has_own_weights:
         raise BundleError(f'the size "{size}" has the weights of "{DEFAULT_SIZE}"; publish those')
     source = definition.weights_file if weights is None else Path(weights)
+    logger.info("Exporting %s and comparing it with the network: some minutes.", source)
     # Exported first: if that fails, the bundle stays what it was.
     export(source, definition)
     adopt(source, root, definition.name)

@@ -41,7 +41,10 @@ class ModelIdentity:
         expected = metadata.get(checksum_key(Path(weights).stem))
         # A bundle of one's own weights leaves the checksum out of its metadata; one that states it means it.
         if shipped and expected is not None and digest != expected:
-            raise BundleError(f"{weights}: does not belong to this bundle (its checksum differs); install it again")
+            raise BundleError(
+                f"{weights}: does not belong to this bundle (its checksum differs); publish weights of your own with "
+                "configs/export.yaml, or install it again"
+            )
         return cls(f"{metadata['name']} {metadata['version']}", digest, size)
 
     @property

@@ -70,7 +70,8 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "spurious_detail": Meaning(
         "Spurious detail",
-        "energy of fine detail that CLEAN does not explain over that of CLEAN's own: 0 nothing invented",
+        "energy of fine detail that CLEAN does not explain, left-over noise too, over that of CLEAN's own: 0 none; to "
+        "be read with detail_fidelity (a flat picture has 0 of both); a single false spot hardly shows",
         3,
         ideal=0.0,
     ),

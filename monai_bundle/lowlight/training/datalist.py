@@ -58,11 +58,15 @@ def load_datalist(
     if not split:
         held_out = _held_out(_groups(root, items, manifest, group_column), validation_share)
         items = [item for item, out in zip(items, held_out, strict=True) if out == (section == "val")]
+    if not items:
+        # Of one image alone, or of one group alone, nothing can be held out.
+        least = "" if split else f", at least two (of two groups, where {MANIFEST} has them)"
+        raise InputError(root, f"no image for {section} found", f"it needs images of the kinds {SUPPORTED}{least}")
     if modalities is not None:
         items = [item for item in items if item["modality"] in modalities]
-    if not items:
-        remedy = f"it needs images of the kinds {SUPPORTED}" + ("" if split else ", of at least two groups")
-        raise InputError(root, f"no image for {section} found", remedy)
+        if not items:
+            remedy = f"sub-folders bear the name of what they hold, or {MANIFEST} says it; --modalities null takes all"
+            raise InputError(root, f"no image for {section} is of {', '.join(modalities)}", remedy)
     return items
 
 

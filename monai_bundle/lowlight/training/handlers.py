@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import re
 from collections import defaultdict
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
 from monai.engines import IterationEvents, Workflow
-from monai.handlers import CheckpointLoader
+from monai.handlers import CheckpointLoader, ValidationHandler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -105,6 +106,11 @@ class ResumeLatest:
         logger.info(
             "Resumed from %s: %d of %s epochs are done.", found[-1], engine.state.epoch, engine.state.max_epochs
         )
+        if engine.state.max_epochs is not None and engine.state.epoch >= engine.state.max_epochs:
+            logger.warning(
+                "Nothing is left to train. To train anew, on other images say, name another output_dir, or give "
+                "--resume false; to go on, more max_epochs."
+            )
 
 
 def _draw_anew(engine: Engine) -> None:
@@ -144,6 +150,24 @@ class BestWeights:
         """Write the file if this evaluation was the best."""
         if engine.state.best_metric_epoch == engine.state.epoch:
             export_weights(self.network, self.file)
+
+
+class Validation(ValidationHandler):
+    """MONAI's handler, which also validates after the last epoch, wherever the interval ends: what is validated by
+    chance alone would leave no model.pt of a short training, and the last epochs of others unseen.
+
+    Args:
+        kwargs: as MONAI's ValidationHandler, which counts epochs here.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Act after every `interval` epochs and after the last one."""
+        super().attach(engine)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._after_the_last)
+
+    def _after_the_last(self, engine: Engine) -> None:
+        if engine.state.epoch == engine.state.max_epochs and engine.state.epoch % self.interval:
+            self(engine)
 
 
 class GradientClip:
@@ -306,7 +330,9 @@ def load_weights(network: nn.Module, file: str | Path) -> None:
     try:
         _without_wrapper(network).load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(path, "holds the weights of another network", "its network_def must be this one") from error
+        # Its own words are a line for each weight.
+        logger.debug("%s", error)
+        raise InputError(path, "holds the weights of another network", "its network_def must be this one") from None
     logger.info("Weights loaded from %s.", path)
 
 
@@ -321,8 +347,13 @@ def _saved(file: str | Path) -> dict[str, Any]:
     path = Path(file)
     if not path.is_file():
         raise InputError(path, "no such file", "name a model.pt")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state.get("network", state)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found: dict[str, Any] = state.get("network", state)
+    except (RuntimeError, pickle.UnpicklingError, LookupError, AttributeError, EOFError, ValueError):
+        # What the reader says of a file of another kind depends on its first bytes.
+        raise InputError(path, "holds no weights", "name a model.pt") from None
+    return found
 
 
 def load_tone(network: nn.Module, file: str | Path) -> None:

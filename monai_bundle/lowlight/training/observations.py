@@ -7,6 +7,7 @@ small picture and some statistics. So these are kept, some 26 kB an observation,
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 import pickle
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -117,7 +118,7 @@ class Observations(Dataset[dict[str, Tensor]]):
 
     Raises:
         RuntimeError: a transform failed on an image; the message holds why.
-        InputError: `file` holds observations of another count or seed, or something else.
+        InputError: `file` holds observations of other images, another count or seed, or something else.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Observations(Dataset[dict[str, Tensor]]):
             raise ValueError(f"count must be at least 1, got {count}")
         self.kept: dict[str, Tensor] = {}
         self.count, self.seed = count, seed
+        self.images = _fingerprint(items)
         if file is not None and Path(file).exists():
             self._load(Path(file))
             return
@@ -150,7 +152,8 @@ class Observations(Dataset[dict[str, Tensor]]):
     def _save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_name(file.name + ".part")
-        torch.save({"count": self.count, "seed": self.seed, "kept": self.kept}, unfinished)
+        found = {"count": self.count, "seed": self.seed, "images": self.images, "kept": self.kept}
+        torch.save(found, unfinished)
         unfinished.replace(file)
         logger.info("The observations are kept in %s.", file)
 
@@ -158,6 +161,7 @@ class Observations(Dataset[dict[str, Tensor]]):
         try:
             found = torch.load(file, weights_only=True, mmap=True)
             made_for, self.kept = (found["count"], found["seed"]), found["kept"]
+            images = found.get("images", self.images)
         except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
             raise InputError(file, "holds no observations", "name another file, or delete it") from error
         if made_for != (self.count, self.seed):
@@ -165,6 +169,10 @@ class Observations(Dataset[dict[str, Tensor]]):
                 file,
                 f"holds {made_for[0]} observations of seed {made_for[1]}, not {self.count} of {self.seed}",
                 "name another file, or delete it",
+            )
+        if images != self.images:
+            raise InputError(
+                file, "holds observations of other images", "name another output_dir or observations_file, or delete it"
             )
         logger.info("%d observations read from %s.", self.count, file)
 
@@ -184,6 +192,16 @@ class Observations(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: values[index] for name, values in self.kept.items()}
+
+
+def _fingerprint(items: Sequence[Mapping[str, Any]]) -> str:
+    """Which images these are, by name, size and kind: wherever the folder lies."""
+    digest = hashlib.sha256()
+    for item in items:
+        path = Path(str(item["image"]))
+        size = path.stat().st_size if path.is_file() else 0
+        digest.update(f"{path.name}|{size}|{item.get('modality')}\n".encode())
+    return digest.hexdigest()
 
 
 class Patches(Dataset[dict[str, Tensor]]):
