@@ -135,3 +135,41 @@ def test_a_full_disk_stops_it_and_leaves_it_to_be_gone_on_with(tmp_path: Path) -
         assert "give the same command again" in line
     assert "full" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are there on POSIX alone")
+def test_pipes_devices_and_links_that_lead_in_a_circle_cost_themselves_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    good = save(dark(grey(64)), source / "good.png")
+    os.mkfifo(source / "pipe.png")
+    (source / "circle.png").symlink_to("circle.png")
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{path}\n" for path in (good, source / "pipe.png", source / "circle.png", "/dev/zero")))
+    for what, refused in ((source, 1), (listed, 3)):
+        out = tmp_path / f"of {what.name}"
+        ended = lowlight(capsys, "archive", what, "-o", out, "--force", "--workers", "1")
+        assert ended.code == 1
+        assert f"{refused} refused" in ended.out
+        assert len(results(out)) == 1
+    for what in ([source], [good, source / "pipe.png", source / "circle.png"]):
+        ended = lowlight(capsys, "enhance", *what, "-o", tmp_path / f"one by one {len(what)}", "--force")
+        assert ended.code == 1
+        assert "1 file enhanced" in ended.out
+        assert "Too many levels of symbolic links" in ended.err
+        assert "pipe.png: is not a regular file" in ended.err
+
+
+def test_results_never_lie_among_their_sources_and_nothing_found_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    save(dark(grey(64)), source / "a.png")
+    ended = lowlight(capsys, "archive", source, "-o", source, "--workers", "1")
+    assert ended.code == 1
+    assert "is the folder of the images themselves; choose another folder with -o" in ended.err
+    assert sorted(path.name for path in source.iterdir()) == ["a.png"]
+    (tmp_path / "empty").mkdir()
+    ended = lowlight(capsys, "archive", tmp_path / "empty", "-o", tmp_path / "out", "--workers", "1")
+    assert "no image was found" in ended.err

@@ -90,3 +90,10 @@ def test_without_dask_a_line_says_what_to_install(
         ended = lowlight(capsys, *command, tmp_path / "in", "-o", tmp_path / "out")
         assert ended.code == 1
         assert ended.err.endswith("distributed, which is not installed; pip install 'lowlight-enhance[cluster]'\n")
+
+
+def test_tls_without_certificates_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = save(dark(grey(64)), tmp_path / "a.png")
+    ended = lowlight(capsys, "enhance", image, "-o", tmp_path / "out", "--cluster", "tls://127.0.0.1:9")
+    assert ended.code == 1
+    assert "tls://127.0.0.1:9: Dask has no certificates for TLS; name them in its configuration" in ended.err

@@ -92,7 +92,7 @@ def test_an_archive_is_gone_on_with_in_its_own_size_alone(
 ) -> None:
     (tmp_path / "in").mkdir()
     digests = {name: file_sha256(bundle / "models" / f"{name}.pt")[:16] for name in ("model", "fast")}
-    begun = {"default": f"weights {digests['model']}", "fast": f"weights {digests['fast']}, size fast"}
+    begun = {"default": f"weights {digests['model']}, size default", "fast": f"weights {digests['fast']}, size fast"}
     begun["best"] = f"weights {digests['model']}, size best"
     for size, said in begun.items():
         out = tmp_path / size

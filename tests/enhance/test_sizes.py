@@ -210,8 +210,8 @@ def test_tiles_of_eight_looks_agree_with_the_whole_frame_and_add_up_to_it(enhanc
     (found,) = tiled.predict(display, Watch.of_progress(lambda done, total: heard.append((done, total))))
     (whole,) = ManyViews(engine).predict(display)
     assert max(differences(found, whole).values()) <= 1e-4
-    # Two rows of six tiles, or six of two, eight times.
-    assert heard == [(step, 96) for step in range(1, 97)]
+    # Six tiles side by side, or one above the other, eight times; the short side fits into one with its halo.
+    assert heard == [(step, 48) for step in range(1, 49)]
 
 
 def test_frames_that_belong_together_get_one_tone_and_given_tones_are_kept(best: Enhancer, enhancer: Enhancer) -> None:
@@ -279,7 +279,7 @@ def test_what_eight_looks_hold_counts_where_memory_is_bounded() -> None:
     once, eight = (Enhancer(max_memory=1_700_000_000, size=size) for size in ("default", "best"))
     shape = (1, 1, *image.shape)
     once.engine.check_size(shape)
-    with pytest.raises(InputError, match=r"it needs 2\.\d GB of memory; allow more than 1\.7 GB"):
+    with pytest.raises(InputError, match=r"it needs 2\.\d GB of memory; allow at least that instead of 17\d\d MB"):
         eight.engine.check_size(shape)
     small = dark(data.camera()[:100, :100])
     unbounded = Enhancer(device="cpu", engine="onnx", size="best")

@@ -111,6 +111,8 @@ def archive(
     from lowlight.batch.enhancing import Wishes
     from lowlight.cli.batch import check_writable
     from lowlight.enhance.settings import Settings
+    from lowlight.errors import InputError
+    from lowlight.imaging.atomic import is_same_file
     from lowlight.services.cluster.connecting import Address, connected, require_dask
 
     if cluster is not None and workers is not None:
@@ -129,6 +131,8 @@ def archive(
     order = Order(wishes, Settings.read(), reading, packed, value_range, debug)
     listed = Manifest.of(manifest)
     output = Path(os.path.abspath(output))  # noqa: PTH100  (workers may have another current folder)
+    if listed.is_folder and is_same_file(listed.file, output):
+        raise InputError(output, "is the folder of the images themselves", "choose another folder with -o")
     check_writable(output)
     address = Address.of(cluster or f"local[{workers or os.cpu_count() or 1}]")
 
@@ -177,6 +181,8 @@ def _deciding(order: Order, named_as_inputs: bool) -> str:
     weights = ModelIdentity.of(root, Definition.of(root, wishes.size).weights_file).weights_sha256
     said: dict[str, Any] = {
         **wishes.recorded,
+        # Named even where it is the default: with another, people have to find out which it was.
+        "size": wishes.size,
         "modality": wishes.modality,
         "value range": order.value_range,
         "window": None if order.reading.window == 1 else order.reading.window,
@@ -276,7 +282,10 @@ class _Progress:
         words += [f"{unchanged} left unchanged"] if unchanged else []
         words += [f"{counts[state]} {state.words}" for state in State if state > State.DONE and counts[state]]
         words += [f"{counts[State.WAITING]} still waiting"] if counts[State.WAITING] else []
-        said = f"{', '.join(words)}, in {self._ledger.output} ({self._worked} in {seconds:.1f} s)"
+        now = f"{self._worked} in {seconds:.1f} s" if self._worked else "nothing new in this run"
+        said = f"{', '.join(words)}, in {self._ledger.output} ({now})"
+        if not self._ledger.total():
+            self.note("no image was found: the list or folder is empty")
         if interrupted:
             self.note(f"interrupted: {said}; the same command goes on")
             return

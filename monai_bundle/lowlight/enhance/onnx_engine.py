@@ -144,7 +144,9 @@ class OnnxEngine:
         least = held + max(pixels * TONE_PATH[channels], predictions + tile)
         if least > self.max_memory:
             raise InputError(
-                ARRAY, f"it needs {least / 1e9:.1f} GB of memory", f"allow more than {self.max_memory / 1e9:.1f} GB"
+                ARRAY,
+                f"it needs {least / 1e9:.1f} GB of memory",
+                f"allow at least that instead of {self.max_memory / 1e6:.0f} MB",
             )
         return self.tiling.fitting((self.max_memory - held - predictions) // DENOISE_PATH)
 

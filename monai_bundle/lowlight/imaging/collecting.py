@@ -85,5 +85,5 @@ def _walk(folder: Path, root: Path) -> Iterator[Found]:
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(path, root)
-        elif not entry.is_dir():
+        elif not _is_folder(path):
             yield Found(path, path.relative_to(root), explicit=False)

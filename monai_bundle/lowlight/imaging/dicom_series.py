@@ -8,6 +8,7 @@ tone only if they say that they are parts of one acquisition in time, or lie in 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -125,7 +126,7 @@ def _looked_at(item: Found, described: dict[Path, Described | None], limits: Lim
 
 def _with_listed(found: Sequence[Found], described: dict[Path, Described | None], limits: Limits) -> list[Found]:
     """With what the directories of media list, and each of these directories as something that is skipped."""
-    known = {item.path.resolve() for item in found}
+    known = {_real(item.path) for item in found}
     result: list[Found] = []
     for item in found:
         about = described[item.path]
@@ -137,8 +138,8 @@ def _with_listed(found: Sequence[Found], described: dict[Path, Described | None]
             path = _below(item.path.parent, parts)
             if path is None:
                 missing += 1
-            elif path.resolve() not in known:
-                known.add(path.resolve())
+            elif _real(path) not in known:
+                known.add(_real(path))
                 listed = Found(path, item.relative.parent / PurePosixPath(*parts), explicit=False)
                 result.append(_looked_at(listed, described, limits))
         fault = "is the directory of a DICOM medium"
@@ -177,8 +178,15 @@ def _without_doubles(found: Sequence[Found], described: dict[Path, Described | N
     return result
 
 
+def _real(path: Path) -> Path:
+    """Where a path leads, also of links that lead in a circle, which `Path.resolve` fails at."""
+    return Path(os.path.realpath(path))
+
+
 def _digest(path: Path) -> bytes:
     try:
+        if not path.is_file():
+            return b""  # opening a pipe or a device could wait for ever
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError:

@@ -118,6 +118,11 @@ def connected(address: Address, debug: bool = False) -> Iterator[Cluster]:
     import dask
     import distributed
 
+    if address.text.startswith("tls://") and not dask.config.get("distributed.comm.tls.ca-file", None):
+        raise ClusterError(
+            f"{address.text}: Dask has no certificates for TLS; name them in its configuration "
+            "(distributed.comm.tls, see docs/archive.md)"
+        )
     level = logging.WARNING if debug else logging.CRITICAL
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(level)

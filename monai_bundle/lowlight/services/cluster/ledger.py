@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -294,7 +294,7 @@ class _Adding:
         self._sql, self._output, self._root, self._size, self._largest = sql, output, root, size, largest
         self._counts: dict[bytes, int] = {}
         self._resolved: dict[Path, bool] = {}
-        self._real_output = output.resolve()
+        self._real_output = Path(os.path.realpath(output))
 
     def add(self, paths: Sequence[Path]) -> None:
         """Add those that are new."""
@@ -354,9 +354,7 @@ class _Adding:
     def _lies_in_output(self, path: Path) -> bool:
         folder = path.parent
         if folder not in self._resolved:
-            real = folder
-            with suppress(OSError, RuntimeError):
-                real = folder.resolve()
+            real = Path(os.path.realpath(folder))
             self._resolved[folder] = real.is_relative_to(self._real_output) or folder.is_relative_to(self._output)
         return self._resolved[folder]
 
