@@ -44,7 +44,7 @@ IN_ANY_CASE = 170_000_000
 TONE_PATH = {1: 30, 3: 62}
 """Bytes for each pixel of a frame of so many channels while its tone is decided (benchmarks/memory.py)."""
 
-DENOISE_PATH = 600
+DENOISE_PATH = {1: 300, 3: 450}
 """The same of a tile while the network sees it: half as much again, because the system does not get back all that the
 tone path took."""
 
@@ -140,7 +140,7 @@ class OnnxEngine:
         held = IN_ANY_CASE + self.held + pixels * count * channels * 6
         predictions = pixels * 4 * (2 + count * (channels + 1))
         frugal = self.tiling.frugal
-        tile = min(pixels, (frugal.tile + 2 * frugal.halo) ** 2) * DENOISE_PATH
+        tile = min(pixels, (frugal.tile + 2 * frugal.halo) ** 2) * DENOISE_PATH[channels]
         least = held + max(pixels * TONE_PATH[channels], predictions + tile)
         if least > self.max_memory:
             raise InputError(
@@ -148,7 +148,7 @@ class OnnxEngine:
                 f"it needs {least / 1e9:.1f} GB of memory",
                 f"allow at least that instead of {self.max_memory / 1e6:.0f} MB",
             )
-        return self.tiling.fitting((self.max_memory - held - predictions) // DENOISE_PATH)
+        return self.tiling.fitting((self.max_memory - held - predictions) // DENOISE_PATH[channels])
 
     def predict(
         self, display: NDArray[np.float32], watch: Watch | None = None, tone: NDArray[np.float32] | None = None
