@@ -120,8 +120,8 @@ def main() -> None:
     base = {"observations": chosen.observations, "max_epochs": 6, "patches_per_frame": 1}
     starts: dict[str, Path | None] = {
         "from scratch": None,
-        "photographs": train(work / "photographs", chosen.data, "pretrain", settings=base),
         "left out": train(work / "left_out", chosen.data, settings={**base, "modalities": known}),
+        "photographs": train(work / "photographs", chosen.data, "pretrain", settings=base),
     }
     datasets = {
         count: folder_of(work, str(count), learned[:count], [item["image"] for item in held_out])
