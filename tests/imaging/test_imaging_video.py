@@ -146,6 +146,17 @@ def test_sound_is_passed_on_as_it_is_where_the_container_can_hold_it(tmp_path: P
     assert packets(tmp_path / "d.avi", "audio") == []
 
 
+def test_a_coders_run_up_of_sound_moves_no_frame_in_avi(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "a.mp4", panned(12), sound="aac")
+    with av.open(str(source)) as opened:
+        assert min(packet.pts for packet in opened.demux(opened.streams.audio[0]) if packet.pts is not None) < 0
+    (tmp_path / "b.avi").touch()
+    with Clip.open(source) as clip:
+        clip.write(tmp_path / "b.avi", "avi", lambda frames: (None for _ in frames))
+    assert times(tmp_path / "b.avi") == pytest.approx(times(source))
+    assert packets(tmp_path / "b.avi", "audio")
+
+
 def test_titles_and_dates_are_left_behind_unless_asked_for(tmp_path: Path) -> None:
     named = {"title": "DOE^JANE", "comment": "born 1950", "creation_time": "2001-02-03T04:05:06Z"}
     source = write_film(tmp_path / "a.mkv", panned(3), metadata=named)

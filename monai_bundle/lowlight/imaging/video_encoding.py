@@ -151,9 +151,11 @@ class ClipTarget:
     def aside(self, packet: Packet) -> None:
         """Pass on what belongs to sound."""
         target = self.copied.get(packet.stream.index)
-        if target is not None:
-            packet.stream = target
-            self.opened.mux(packet)
+        if target is None or (self.wanted.container == "avi" and packet.pts is not None and packet.pts < 0):
+            # AVI has no times before 0: all else would be put off by a coder's run-up, and a frame lost its place.
+            return
+        packet.stream = target
+        self.opened.mux(packet)
 
     def finish(self) -> None:
         """Write what is still to come."""
