@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20, help="of the modality to fine-tune with")
     parser.add_argument("--few", type=int, default=4, help="the same, where there are few")
     parser.add_argument("--observations", type=int, default=8000, help="from which the starting points are trained")
-    parser.add_argument("--pull", type=float, nargs="+", default=[0.002], help="of finetune.yaml")
+    parser.add_argument("--pull", type=float, nargs="+", default=[0.06], help="of finetune.yaml")
     chosen = parser.parse_args()
     work = chosen.work.resolve()
 
