@@ -192,8 +192,8 @@ def _is_solid(strip: NDArray[np.bool_]) -> bool:
     """Whether the rows of a strip along the edge are all alike at neighbouring places, as they are in a border."""
     whole = np.logical_and.reduce(strip, axis=0)
     reach = SOLID // 2 + 1
-    longest = np.lib.stride_tricks.sliding_window_view(whole, min(reach, whole.size))
-    return bool(longest.all(axis=1).any())
+    runs = np.lib.stride_tricks.sliding_window_view(whole, min(reach, whole.size))
+    return bool(runs.all(axis=1).any())
 
 
 def thinned(luminance: NDArray[np.floating], valid: NDArray[np.bool_] | None) -> NDArray[np.floating]:

@@ -40,20 +40,15 @@ def settings_file() -> Path:
 
 def is_users_own(file: Path) -> bool:
     """Whether this is the user's settings file, the one in the configuration folder or the one in use, by any name."""
-    return any(_same(file, own) for own in (settings_file(), _default_file()))
+    from lowlight.imaging.atomic import is_same_file
+
+    return any(is_same_file(file, own) for own in (settings_file(), _default_file()))
 
 
 def _default_file() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("lowlight", appauthor=False) / "settings.yaml"
-
-
-def _same(one: Path, two: Path) -> bool:
-    try:
-        return one.samefile(two)
-    except OSError:
-        return one.resolve() == two.resolve()  # One of them is not there yet.
 
 
 @dataclass(frozen=True)
