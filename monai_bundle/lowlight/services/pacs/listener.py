@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
 import sqlite3
+import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -53,6 +56,57 @@ _SPARE_CONNECTIONS = 8
 logger = logging.getLogger(__name__)
 
 
+class _Server(ThreadedAssociationServer):
+    """Takes calls; refuses those beyond its room before anything is made for them.
+
+    A call that pynetdicom has begun with counts as active for the whole silence that is allowed, also where it was hung
+    up on: an archive that calls again at once would so shut itself out for as long as it calls.
+    """
+
+    request_queue_size = 64
+
+    def __init__(self, *arguments: Any, room: int, silence: float, **options: Any) -> None:
+        self._room, self._silence = room, silence
+        self._opening, self._lock = 0, threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Accept; TLS is agreed on in the call's own thread, for a caller may leave us waiting."""
+        assert self.socket is not None
+        connection, address = self.socket.accept()
+        connection.settimeout(self._silence)
+        if self.ssl_context is not None:
+            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more."""
+        with self._lock:
+            return len(self.active_associations) + self._opening < self._room
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count until its association counts."""
+        with self._lock:
+            self._opening += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Agree on TLS, and associate."""
+        try:
+            if isinstance(request, ssl.SSLSocket):
+                request.do_handshake()
+            super().process_request_thread(request, client_address)
+        except OSError:
+            self.shutdown_request(request)
+        finally:
+            with self._lock:
+                self._opening -= 1
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """What a caller does wrong is not worth a traceback."""
+        logger.debug("call ended", exc_info=True)
+
+
 class Listener:
     """The storage SCP, which runs until it is stopped.
 
@@ -89,14 +143,22 @@ class Listener:
         ]
         context = None if rule.tls is None else tls_server(rule.tls)
         try:
-            server = entity.start_server(
-                (rule.host, rule.port), block=False, evt_handlers=handlers, ssl_context=context
+            self._server = _Server(
+                entity,
+                (rule.host, rule.port),
+                rule.title,
+                entity.supported_contexts,
+                context,
+                evt_handlers=handlers,
+                room=rule.associations + _SPARE_CONNECTIONS,
+                silence=rule.silence,
             )
         except OSError as error:
             where = f"{rule.host}:{rule.port}"
             raise RulesError(where, f"cannot be listened at ({error.strerror})", "choose another port") from None
-        assert isinstance(server, ThreadedAssociationServer)
-        self._server = server
+        # Where it looks itself up when it is shut down.
+        entity._servers.append(self._server)
+        threading.Thread(target=self._server.serve_forever, name=f"listener {rule.name}", daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -123,10 +185,6 @@ class Listener:
 
     def _opened(self, event: evt.Event) -> None:
         connection = event.assoc.dul.socket
-        if len(self._server.active_associations) > self._rule.associations + _SPARE_CONNECTIONS:
-            connection.close()
-            return
-        connection.socket.settimeout(self._rule.silence)
         receive, largest = connection.recv, self._rule.largest_pdu + _ROOM_FOR_NEGOTIATION
         event.assoc.bytes_received = 0
 
