@@ -13,6 +13,7 @@ path without a denoise path, so with the same noise in all rows.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import subprocess
@@ -24,6 +25,8 @@ import torch
 from collection import print_table
 
 from lowlight.bundle import bundle_root
+from lowlight.model.network import DualPathNet
+from lowlight.training.handlers import export_weights, load_tone
 
 TONE: dict[str, dict[str, object]] = {
     "as configured": {},
@@ -48,14 +51,20 @@ DENOISE: dict[str, dict[str, object]] = {
     "without perceptual": {"loss#perceptual": 0.0},
     "without MSE": {"loss#mse": 0.0},
     "without likelihood": {"loss#likelihood": 0.0},
+    "without log-MSE": {"loss#log_mse": 0.0},
+    "without detail": {"loss#detail": 0.0},
     "no moving average": {"ema_momentum": 0.999},
+    "moving average of training (0.002)": {"ema_momentum": 0.002},
     "narrower (16, 32, 48)": {"network_def#denoise_widths": "[16,32,48]"},
+    "wider (32, 48, 80)": {"network_def#denoise_widths": "[32,48,80]"},
     "one block a level": {"network_def#denoise_blocks": "[1,1,1]"},
+    "two blocks more": {"network_def#denoise_blocks": "[2,3,3]"},
 }
 
 BUDGET = {
     "tone": {"max_epochs": 4, "iterations_per_epoch": 250},
-    "denoise": {"max_epochs": 3, "iterations_per_epoch": 200},
+    # Averaged over 50 iterations: the average of a whole training would still hold the untrained path.
+    "denoise": {"max_epochs": 3, "iterations_per_epoch": 200, "ema_momentum": 0.02},
 }
 
 
@@ -73,6 +82,19 @@ def run(stage: str, output: Path, settings: dict[str, object]) -> dict[str, floa
             subprocess.run(command, cwd=bundle_root(), stdout=stream, stderr=stream, check=True, env=environment)
     found = re.findall(r"(val_psnr|val_ssim|psnr_light|psnr_medium|psnr_heavy): ([0-9.]+)", log.read_text())
     return {name: float(value) for name, value in found}
+
+
+def start(output: Path, tone: Path, settings: dict[str, object]) -> Path:
+    """Weights to start the denoise stage from: a trained tone path beside an untrained path of the stated size."""
+    sizes = {
+        name.partition("#")[2]: ast.literal_eval(str(value)) for name, value in settings.items() if "_def#" in name
+    }
+    torch.manual_seed(0)
+    network = DualPathNet(**sizes)
+    load_tone(network, tone)
+    output.mkdir(parents=True, exist_ok=True)
+    export_weights(network, output / "start.pt")
+    return output / "start.pt"
 
 
 def main() -> None:
@@ -93,25 +115,21 @@ def main() -> None:
         if chosen.only and name not in chosen.only:
             continue
         folder = re.sub(r"\W+", "_", name).strip("_")
-        found = [
-            run(
-                chosen.stage,
-                chosen.work.resolve() / chosen.stage / f"{folder}_{seed}",
-                {
-                    "dataset_dir": chosen.data.resolve(),
-                    "output_dir": chosen.work.resolve() / chosen.stage / f"{folder}_{seed}",
-                    "observations_file": chosen.observations.resolve(),
-                    "observations": made["count"],
-                    "observations_seed": made["seed"],
-                    "seed": seed + 1,
-                    "val_interval": BUDGET[chosen.stage]["max_epochs"],
-                    **({"initial_weights": chosen.tone.resolve()} if chosen.tone else {}),
-                    **BUDGET[chosen.stage],
-                    **settings,
-                },
-            )
-            for seed in range(chosen.seeds)
-        ]
+        found = []
+        for seed in range(chosen.seeds):
+            output = chosen.work.resolve() / chosen.stage / f"{folder}_{seed}"
+            fixed = {
+                "dataset_dir": chosen.data.resolve(),
+                "output_dir": output,
+                "observations_file": chosen.observations.resolve(),
+                "observations": made["count"],
+                "observations_seed": made["seed"],
+                "seed": seed + 1,
+                "val_interval": BUDGET[chosen.stage]["max_epochs"],
+            }
+            if chosen.tone:
+                fixed["initial_weights"] = start(output, chosen.tone, settings)
+            found.append(run(chosen.stage, output, {**fixed, **BUDGET[chosen.stage], **settings}))
         columns = sorted(found[0])
         rows.append([name, *(f"{np.mean([one[key] for one in found]):.3f}" for key in columns)])
         print(rows[-1], flush=True)
