@@ -7,6 +7,9 @@ from pathlib import Path
 
 from lowlight.errors import BundleError
 
+BFLOAT16 = "torch-bfloat16"
+"""Name of the engine that computes the denoise path in numbers of 16 bits."""
+
 DEFAULT_SIZE = "default"
 """The size of network that every bundle has: what its inference.yaml defines outside of its table of sizes."""
 

@@ -19,6 +19,8 @@ from pydicom.data import get_testdata_file
 
 from lowlight import Enhancer
 from lowlight.bundle import file_sha256
+from lowlight.cli.options import EngineName
+from lowlight.enhance.loading import ENGINES
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +108,32 @@ def test_an_archive_is_gone_on_with_in_its_own_size_alone(
             assert "was begun with other options" in ended.err
             assert said in ended.err
         assert lowlight(capsys, "archive", tmp_path / "in", "-o", out, "--size", size).code == 0
+
+
+@pytest.fixture
+def units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this processor had units for numbers of 16 bits."""
+    monkeypatch.setattr("lowlight.enhance.torch_engine.has_bfloat16", lambda device: True)
+
+
+@pytest.mark.usefixtures("units")
+def test_fewer_digits_are_told_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(get_testdata_file("examples_rgb_color.dcm"), tmp_path / "ultrasound.dcm")
+    made = {}
+    for engine in ("torch", "torch-bfloat16"):
+        options = ("-o", tmp_path / engine, "--engine", engine, "--force", "--phi", "--json")
+        ended = lowlight(capsys, "enhance", tmp_path / "ultrasound.dcm", *options)
+        assert ended.entries[0]["parameters"]["engine"] == engine
+        made[engine] = pydicom.dcmread(tmp_path / engine / "ultrasound.dcm")
+    short = made["torch-bfloat16"]
+    assert "(precision bfloat16, weights " in short.DerivationDescription
+    assert "; precision bfloat16;" in short.ContributingEquipmentSequence[-1].ContributionDescription
+    assert "precision" not in made["torch"].DerivationDescription
+    assert short.SeriesInstanceUID != made["torch"].SeriesInstanceUID
+
+
+def test_the_engines_are_those_that_there_are() -> None:
+    assert tuple(EngineName) == ENGINES
 
 
 @pytest.mark.parametrize("command", ["enhance", "archive"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
-from lowlight.model.statistics import BLOCK, EXTREMES, FrameStatistics, cosine_basis, ranked
+from lowlight.model.statistics import BLOCK, EXTREMES, FrameStatistics, _largest, cosine_basis, ranked
 
 DETAIL = BLOCK * BLOCK - 1
 
@@ -45,6 +46,13 @@ def test_ranked_values_are_those_of_a_full_sort(count: int, largest: bool) -> No
     ordered = values.sort(dim=-1, descending=largest).values
     places = [min(int(share * count), count - 1) for share in EXTREMES]
     assert torch.equal(ranked(values, EXTREMES, largest=largest), ordered[..., places])
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (6, 9), (17, 40), (64, 63)])
+@pytest.mark.parametrize(("side", "step"), [(3, 1), (4, 4)])
+def test_the_largest_of_squares_are_those_of_a_pool(height: int, width: int, side: int, step: int) -> None:
+    image = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(height))
+    assert torch.equal(_largest(image, side, step), functional.max_pool2d(image, side, step))
 
 
 def test_jpeg_shows_in_the_share_of_zeros(statistics: FrameStatistics) -> None:

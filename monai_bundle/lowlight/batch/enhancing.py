@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowlight.batch.doing import Outcome, Work
 from lowlight.batch.text import described
-from lowlight.bundle import DEFAULT_SIZE
+from lowlight.bundle import BFLOAT16, DEFAULT_SIZE
 from lowlight.imaging import Found, MedicalImage
 from lowlight.imaging.label import burn_label
 from lowlight.imaging.processing import Processing
@@ -25,7 +25,7 @@ class Wishes:
     """What a user asks of the enhancement. Can be sent to other processes.
 
     Attributes:
-        brightness, denoise, modality, force, device, max_memory, size: as `lowlight.Enhancer` takes them.
+        brightness, denoise, modality, force, device, max_memory, size, engine: as `lowlight.Enhancer` takes them.
         label: burn a visible mark into what was enhanced.
         reports: have what was done told to programs, which takes time.
         pictures: have cards drawn for a page of so many images; None: no page.
@@ -41,6 +41,7 @@ class Wishes:
     reports: bool = False
     pictures: int | None = None
     size: str = DEFAULT_SIZE
+    engine: str = "auto"
 
     @property
     def recorded(self) -> dict[str, str]:
@@ -48,6 +49,7 @@ class Wishes:
         named: dict[str, object] = {"brightness": self.brightness, "denoise": self.denoise}
         named |= {"force": self.force or None, "label": self.label or None}
         named |= {"size": None if self.size == DEFAULT_SIZE else self.size}
+        named |= {"precision": "bfloat16" if self.engine == BFLOAT16 else None}
         return {name: str(value) for name, value in named.items() if value is not None}
 
 
@@ -71,7 +73,11 @@ class ImageEnhancer:
 
         self._wishes = wishes
         self.enhancer = enhancer or Enhancer(
-            device=wishes.device, max_memory=wishes.max_memory, settings=settings, size=wishes.size
+            device=wishes.device,
+            engine=wishes.engine,
+            max_memory=wishes.max_memory,
+            settings=settings,
+            size=wishes.size,
         )
         self.outdated = [
             f"settings for {kind} were found with other weights and do not count: calibrate again"

@@ -28,11 +28,13 @@ from lowlight.cli.options import (
     Compression,
     Debug,
     Device,
+    EngineName,
     LimitWishes,
     MaxMemory,
     Modality,
     NamedAsInputs,
     NetworkSize,
+    RunningEngine,
     Size,
     ValueRange,
     Window,
@@ -94,6 +96,7 @@ def archive(
     limits: LimitWishes = None,
     max_memory: MaxMemory = None,
     size: NetworkSize = Size.DEFAULT,
+    engine: RunningEngine = EngineName.AUTO,
     device: Device = "auto",
     as_json: Annotated[
         bool,
@@ -126,7 +129,9 @@ def archive(
 
     reading = dicom_reading(window, any_modality, limits)
     kind = None if modality is None else modality.value
-    wishes = Wishes(brightness, denoise, kind, force, label, device, memory_of(max_memory), size=size.value)
+    wishes = Wishes(
+        brightness, denoise, kind, force, label, device, memory_of(max_memory), size=size.value, engine=engine.value
+    )
     packed = None if compress is None else compress.value
     order = Order(wishes, Settings.read(), reading, packed, value_range, debug)
     listed = Manifest.of(manifest)

@@ -21,6 +21,7 @@ from lowlight.cli.options import (
     Compression,
     Debug,
     Device,
+    EngineName,
     Inputs,
     Json,
     LimitWishes,
@@ -29,6 +30,7 @@ from lowlight.cli.options import (
     NamedAsInputs,
     NetworkSize,
     Output,
+    RunningEngine,
     Size,
     ValueRange,
     Window,
@@ -116,6 +118,7 @@ def enhance(
     limits: LimitWishes = None,
     max_memory: MaxMemory = None,
     size: NetworkSize = Size.DEFAULT,
+    engine: RunningEngine = EngineName.AUTO,
     device: Device = "auto",
     cluster: ClusterAddress = None,
     as_json: Json = False,
@@ -128,7 +131,7 @@ def enhance(
     "video") keep their frames' times and their sound, do not flicker, and come out as .mp4, .mkv or .avi.
     """
     memory = memory_of(max_memory)
-    early = _loading(device, memory, size.value) if cluster is None else None
+    early = _loading(device, engine.value, memory, size.value) if cluster is None else None
 
     from lowlight.batch.doing import Work
     from lowlight.batch.enhancing import ImageEnhancer, Wishes
@@ -158,6 +161,7 @@ def enhance(
         reports=as_json,
         pictures=None if page is None else len(inputs),
         size=size.value,
+        engine=engine.value,
     )
 
     with ExitStack() as stack:
@@ -206,7 +210,7 @@ def enhance(
         raise typer.Exit(code)
 
 
-def _loading(device: str, max_memory: int | None, size: str) -> Future[Enhancer]:
+def _loading(device: str, engine: str, max_memory: int | None, size: str) -> Future[Enhancer]:
     """The engine, which loads while this thread loads what else is needed: ONNX Runtime lets it."""
     from lowlight import Enhancer
 
@@ -214,7 +218,7 @@ def _loading(device: str, max_memory: int | None, size: str) -> Future[Enhancer]
 
     def load() -> None:
         try:
-            found.set_result(Enhancer(device=device, max_memory=max_memory, size=size))
+            found.set_result(Enhancer(device=device, engine=engine, max_memory=max_memory, size=size))
         except BaseException as error:
             found.set_exception(error)
 

@@ -62,6 +62,25 @@ NetworkSize = Annotated[
         "eight times the time.",
     ),
 ]
+
+
+class EngineName(StrEnum):
+    """What runs the network: as `lowlight.enhance.loading.ENGINES` has it, which takes time to load."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+    TORCH = "torch"
+    TORCH_BFLOAT16 = "torch-bfloat16"
+
+
+RunningEngine = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        help='What runs the network. Default: what suits the device. torch-bfloat16 (extra "bundle") takes less than '
+        "half of the time where the processor or card has units for 16 bits; single grey levels differ.",
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps: where the network runs.")
 ]

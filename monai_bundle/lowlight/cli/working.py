@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from lowlight.cli.options import Device, NetworkSize, Size
+from lowlight.cli.options import Device, EngineName, NetworkSize, RunningEngine, Size
 
 
 def worker(
     bundle: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the bundle. Default: the one that is installed.")
     ] = None,
-    engine: Annotated[str, typer.Option(metavar="ENGINE", help="auto, onnx, torch: what runs the network.")] = "auto",
+    engine: RunningEngine = EngineName.AUTO,
     size: NetworkSize = Size.DEFAULT,
     device: Device = "auto",
     temporary: Annotated[
@@ -27,9 +27,6 @@ def worker(
     It loads the network once, and then speaks JSON lines on stdin and stdout, as docs/worker.md of the bundle says. It
     ends with the program that started it.
     """
-    from lowlight.enhance.loading import ENGINES
     from lowlight.services.worker import run_worker
 
-    if engine not in ENGINES:
-        raise typer.BadParameter(f"{engine} is not one of {', '.join(ENGINES)}", param_hint="'--engine'")
-    run_worker(bundle, engine, device, temporary, size.value)
+    run_worker(bundle, engine.value, device, temporary, size.value)

@@ -10,6 +10,9 @@ from lowlight.bundle import DEFAULT_SIZE, file_sha256
 from lowlight.enhance.definition import Definition
 from lowlight.errors import BundleError
 
+FULL_PRECISION = "float32"
+"""In which both engines make the same image."""
+
 
 def checksum_key(name: str) -> str:
     """Under which configs/metadata.json states the SHA-256 of models/NAME.pt."""
@@ -18,11 +21,13 @@ def checksum_key(name: str) -> str:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What made a derived image: the bundle's name and version, the SHA-256 of its weights, and its size."""
+    """What made a derived image: the bundle's name and version, the SHA-256 of its weights, its size, and the numbers
+    that its denoise path was computed in."""
 
     name: str
     weights_sha256: str
     size: str = DEFAULT_SIZE
+    precision: str = FULL_PRECISION
 
     @classmethod
     def of(cls, root: str | Path, weights: str | Path, size: str = DEFAULT_SIZE) -> ModelIdentity:
@@ -50,7 +55,8 @@ class ModelIdentity:
     @property
     def recorded(self) -> dict[str, str]:
         """What is recorded of it in derived files beside name and weights, which two sizes may share."""
-        return {} if self.size == DEFAULT_SIZE else {"size": self.size}
+        named = {"size": (self.size, DEFAULT_SIZE), "precision": (self.precision, FULL_PRECISION)}
+        return {name: value for name, (value, usual) in named.items() if value != usual}
 
     def derivation(self, brightness: float, denoise: float) -> str:
         """One line for a derived file: what made it, with all that decides the pixels; at most 1024 characters."""
@@ -61,8 +67,8 @@ class ModelIdentity:
 
     @property
     def _described(self) -> str:
-        size = "" if self.size == DEFAULT_SIZE else f"size {self.size}, "
-        return f"{size}weights {self.weights_sha256[:16]}"
+        unusual = [f"{name} {value}, " for name, value in self.recorded.items()]
+        return f"{''.join(unusual)}weights {self.weights_sha256[:16]}"
 
     def unchanged(self, undamaged: bool) -> str:
         """The same for an image that was left alone, because it is undamaged or because no pixel of it is valid."""

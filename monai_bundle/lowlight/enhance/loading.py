@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lowlight.bundle import DEFAULT_SIZE
+from lowlight.bundle import BFLOAT16, DEFAULT_SIZE
 from lowlight.enhance.definition import Definition
 from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.onnx_engine import OnnxEngine
@@ -23,7 +23,8 @@ from lowlight.errors import BundleError, DependencyError, LowLightError
 if TYPE_CHECKING:
     from lowlight.enhance.torch_engine import TorchEngine
 
-ENGINES = ("auto", "onnx", "torch")
+ENGINES = ("auto", "onnx", "torch", BFLOAT16)
+IN_TORCH = ("torch", BFLOAT16)
 ON_PROCESSOR = ("auto", "cpu")
 """Devices that ONNX Runtime serves here."""
 
@@ -35,7 +36,7 @@ class Engine(Protocol):
     """What runs the network.
 
     Attributes:
-        name: "onnx" or "torch". device: as torch names it.
+        name: "onnx", "torch" or "torch-bfloat16". device: as torch names it.
     """
 
     name: str
@@ -100,7 +101,7 @@ def load(
     max_memory: int | None = None,
     size: str = DEFAULT_SIZE,
 ) -> Loaded:
-    """Open a bundle with an engine: "onnx", "torch", or "auto"; `frugal`: to run in as little memory as possible;
+    """Open a bundle with an engine, one of `ENGINES`; `frugal`: to run in as little memory as possible;
     `max_memory`: in so many bytes, for which ONNX Runtime is taken; `size`: one of those of its inference.yaml.
 
     "auto" takes torch where it has a GPU, or where another device than the processor is asked for; else ONNX Runtime,
@@ -109,7 +110,7 @@ def load(
     Raises:
         ValueError: no such engine.
         BundleError: something is missing, damaged, or does not belong together; there is no such size; the engine has
-            no such device, or its memory cannot be bounded.
+            no such device, or none that can do it, or its memory cannot be bounded.
         DependencyError: the package that the engine needs is not installed.
     """
     if engine not in ENGINES:
@@ -125,13 +126,13 @@ def _open(
     definition: Definition, engine: str, device: str, frugal: bool, max_memory: int | None
 ) -> tuple[Engine, ModelIdentity]:
     if max_memory is not None:
-        if engine == "torch" or device not in ON_PROCESSOR:
+        if engine in IN_TORCH or device not in ON_PROCESSOR:
             raise BundleError('memory can be bounded with the engine "onnx" on the processor only')
         return OnnxEngine.open(definition, frugal, max_memory)
     if engine == "onnx" and device not in ON_PROCESSOR:
         raise BundleError(f'engine "onnx" runs on the processor, not on "{device}"; use the engine "torch" for that')
-    if engine == "torch" or (engine == "auto" and not _for_processor(device)):
-        return _torch().open(definition, device, frugal)
+    if engine in IN_TORCH or (engine == "auto" and not _for_processor(device)):
+        return _torch().open(definition, device, frugal, bfloat16=engine == BFLOAT16)
     try:
         return OnnxEngine.open(definition, frugal)
     except LowLightError as error:

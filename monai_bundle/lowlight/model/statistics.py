@@ -182,8 +182,8 @@ class FrameStatistics(nn.Module):
         """The brightest pixel of each place of (B, 1, H, W) that is no impulse: (B, 1, places)."""
         image = _at_least(image, POOL + 2)
         # Eroded by 3 x 3 (Serra 1982), which takes away whatever is brighter than its surroundings and smaller.
-        eroded = -functional.max_pool2d(-image, 3, stride=1)
-        return functional.max_pool2d(eroded, POOL).flatten(2)
+        eroded = -_largest(-image, 3, step=1)
+        return _largest(eroded, POOL, step=POOL).flatten(2)
 
     def _brightness(self, y: Tensor) -> Tensor:
         means = area_resize(y if y.shape[1] == 1 else y.mean(1, keepdim=True), (GRID, GRID)).flatten(1)
@@ -196,6 +196,25 @@ def _at_least(image: Tensor, side: int) -> Tensor:
     """The image (B, C, H, W) with its last row and column repeated until it has `side` of each."""
     missing = [torch.sym_max(0, side - length) for length in (image.shape[-1], image.shape[-2])]
     return functional.pad(image, (0, missing[0], 0, missing[1]), mode="replicate")
+
+
+def _largest(image: Tensor, side: int, step: int) -> Tensor:
+    """The largest of each square of so many pixels of (B, 1, H, W), all `step` pixels."""
+    if image.device.type != "cpu" or torch.compiler.is_exporting():
+        return functional.max_pool2d(image, side, step)
+    # On a processor, torch pools one channel in one thread and remembers where it found what: shifted copies of the
+    # image give the same in a tenth of the time.
+    for axis in (-2, -1):
+        places = (image.shape[axis] - side) // step + 1
+        index: list[slice] = [slice(None)] * 4
+        shifted = []
+        for first in range(side):
+            index[axis] = slice(first, first + (places - 1) * step + 1, step)
+            shifted.append(image[tuple(index)])
+        image = shifted[0]
+        for other in shifted[1:]:
+            image = torch.maximum(image, other)
+    return image
 
 
 def ranked(values: Tensor, shares: Sequence[float], largest: bool) -> Tensor:

@@ -44,20 +44,12 @@ def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
     return images
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies numbers of 16 bits (bfloat16) faster than those of 32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Torch tells of a processor's units under these names only.
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 class PatchInferer:
     """Runs the network on patches under the tone of their frames. Serves as `inferer` of MONAI's trainers.
 
     Args:
-        bfloat16: compute convolutions in bfloat16 where the device has units for it (`has_bfloat16`): on such
-            processors, with channels last, a step takes some three fifths of the time.
+        bfloat16: compute convolutions in bfloat16 where the device has units for it (`lowlight.model.precision`):
+            there, with channels last, a step takes some three fifths of the time.
     """
 
     def __init__(self, bfloat16: bool = False) -> None:
