@@ -25,8 +25,10 @@ from measuring import dark_picture, in_turns, keep, show
 
 from lowlight import Enhancer
 from lowlight.artifacts import quantify
+from lowlight.bundle import BFLOAT16
 from lowlight.enhance.enhancer import frames_to_display
 from lowlight.imaging import write_png
+from lowlight.model.precision import has_bfloat16
 
 
 def whole_processes(runs: int) -> None:
@@ -75,9 +77,12 @@ def gamma_and_non_local_means(picture: np.ndarray) -> np.ndarray:
 
 
 def against_non_local_means(runs: int) -> None:
-    """The default engine in every size and OpenCV, all with the same threads."""
+    """Every size and OpenCV, all with the same threads; in 16 bits too where the processor has units for them."""
     picture = dark_picture(1024, 1024, colour=False)
     sizes = {size: Enhancer(device="cpu", size=size) for size in ("default", "fast", "best")}
+    if has_bfloat16(torch.device("cpu")):
+        for size in ("default", "fast", "best"):
+            sizes[f"{BFLOAT16}, {size}"] = Enhancer(device="cpu", size=size, engine=BFLOAT16)
     reference = "OpenCV, gamma and non-local means"
     actions: dict[str, Callable[[], object]] = {reference: lambda: gamma_and_non_local_means(picture)}
     for size, enhancer in sizes.items():

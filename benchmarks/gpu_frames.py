@@ -3,9 +3,9 @@
     python benchmarks/gpu_frames.py [--device cuda] [--frames 200] [--size default]
 
 1920 x 1080 and 3840 x 2160, one at a time, as a camera gives them. Every frame is copied there from pinned memory, gets
-its own tone, and the 8-bit result is copied back; copies run beside the network, two frames in flight. In bfloat16 on a
-card, in float32 elsewhere. An absolute figure: the card's name stands beside it. With --device cpu it shows that it
-runs, no more.
+its own tone, and the 8-bit result is copied back; copies run beside the network, two frames in flight. The denoise path
+computes as in the engine "torch-bfloat16" where the device has units for it, in float32 elsewhere. An absolute figure:
+the card's name stands beside it. With --device cpu it shows that it runs, no more.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from lowlight.bundle import bundle_root
 from lowlight.enhance.definition import Definition
 from lowlight.model.network import DualPathNet, split_prediction
+from lowlight.model.precision import has_bfloat16
 from lowlight.training.handlers import load_weights
 
 SIZES = ((1080, 1920), (2160, 3840))
@@ -34,9 +35,7 @@ class OneFrame:
 
     def __call__(self, frame: Tensor) -> Tensor:
         y = frame.permute(2, 0, 1)[None].float() / 255
-        exact = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        with exact:
-            enhanced = split_prediction(self.network(y)).enhanced
+        enhanced = split_prediction(self.network(y)).enhanced
         return (enhanced[0].float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
 
 
@@ -81,7 +80,9 @@ def main() -> None:
     definition = Definition.of(bundle_root(), chosen.size)
     network = definition.made("network_def")["network_def"]
     load_weights(network, definition.weights_file)
-    network = network.eval().to(device, memory_format=torch.channels_last)
+    network = network.eval().to(device)
+    if has_bfloat16(device):
+        network.denoise.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
     for shape in SIZES:
         rate = frames_a_second(OneFrame(network, device), shape, chosen.frames)
