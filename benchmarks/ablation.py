@@ -3,11 +3,13 @@
     python benchmarks/ablation.py tone --data SHARED/data --work runs/ablation --observations observations.pt
     python benchmarks/ablation.py denoise --data SHARED/data --work runs/ablation --observations observations.pt \
         --tone runs/tone/model.pt
+    python benchmarks/ablation.py cells --data SHARED/data --work runs/ablation
 
 Runs the bundle's own stages in processes of their own with settings overridden; a run that has ended is not run again.
 `--seeds 3` repeats each with other seeds: do so where it is close. --observations names the file that configs/tone.yaml
-left; every run learns from the same ones. Scored on the validation images at 384 px, each at one severity: the tone
-path without a denoise path, so with the same noise in all rows.
+left; every run learns from the same ones. For "cells" 4,000 are simulated for each row, from the same seed, since they
+hold what the tone path has seen. Scored on the validation images at 384 px, each at one severity: the tone path without
+a denoise path, so with the same noise in all rows.
 """
 
 from __future__ import annotations
@@ -61,8 +63,16 @@ DENOISE: dict[str, dict[str, object]] = {
     "two blocks more": {"network_def#denoise_blocks": "[2,3,3]"},
 }
 
-BUDGET = {
+CELLS: dict[str, dict[str, object]] = {
+    "32 x 32 cells": {},
+    "64 x 64 cells": {"network_def#tone_size": 64},
+    "64 x 64 cells, four levels": {"network_def#tone_size": 64, "network_def#tone_widths": "[8,16,32,64]"},
+    "128 x 128 cells, five levels": {"network_def#tone_size": 128, "network_def#tone_widths": "[8,12,16,32,64]"},
+}
+
+BUDGET: dict[str, dict[str, object]] = {
     "tone": {"max_epochs": 4, "iterations_per_epoch": 250},
+    "cells": {"max_epochs": 4, "iterations_per_epoch": 250, "observations": 4000},
     # Averaged over 50 iterations: the average of a whole training would still hold the untrained path.
     "denoise": {"max_epochs": 3, "iterations_per_epoch": 200, "ema_momentum": 0.02},
 }
@@ -72,7 +82,8 @@ def run(stage: str, output: Path, settings: dict[str, object]) -> dict[str, floa
     """Train for the small budget; the last validation's metrics."""
     log = output / "log.txt"
     if not (log.is_file() and "Engine run finished" in log.read_text()):
-        files = f"['configs/train.yaml','configs/observations.yaml','configs/{stage}.yaml']"
+        config = "tone" if stage == "cells" else stage
+        files = f"['configs/train.yaml','configs/observations.yaml','configs/{config}.yaml']"
         command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", files]
         for name, value in settings.items():
             command += [f"--{name.replace('#', '::')}", str(value)]
@@ -100,16 +111,25 @@ def start(output: Path, tone: Path, settings: dict[str, object]) -> Path:
 def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("tone", "denoise"))
+    parser.add_argument("stage", choices=("tone", "denoise", "cells"))
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/ and val/")
     parser.add_argument("--work", type=Path, required=True, help="folder for what is trained")
-    parser.add_argument("--observations", type=Path, required=True, help="file that configs/tone.yaml left")
+    parser.add_argument("--observations", type=Path, help="file that configs/tone.yaml left")
     parser.add_argument("--tone", type=Path, help="model.pt of the tone stage, for the denoise stage")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="+", help="names of changes; default: all")
     chosen = parser.parse_args()
-    changes = {"tone": TONE, "denoise": DENOISE}[chosen.stage]
-    made = torch.load(chosen.observations, weights_only=True, mmap=True)
+    changes = {"tone": TONE, "denoise": DENOISE, "cells": CELLS}[chosen.stage]
+    simulated: dict[str, object] = {}
+    if chosen.observations is not None:
+        made = torch.load(chosen.observations, weights_only=True, mmap=True)
+        simulated = {
+            "observations_file": chosen.observations.resolve(),
+            "observations": made["count"],
+            "observations_seed": made["seed"],
+        }
+    elif chosen.stage != "cells":
+        parser.error("--observations is needed")
     rows = []
     for name, settings in changes.items():
         if chosen.only and name not in chosen.only:
@@ -121,9 +141,7 @@ def main() -> None:
             fixed = {
                 "dataset_dir": chosen.data.resolve(),
                 "output_dir": output,
-                "observations_file": chosen.observations.resolve(),
-                "observations": made["count"],
-                "observations_seed": made["seed"],
+                **simulated,
                 "seed": seed + 1,
                 "val_interval": BUDGET[chosen.stage]["max_epochs"],
             }
