@@ -55,6 +55,12 @@ def test_only_what_can_be_bounded_is(options: dict[str, str]) -> None:
         Enhancer(max_memory=10**9, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("bound", ["800MB", 0, -1, 1.5, True])
+def test_what_is_no_number_of_bytes_is_refused(bound: object) -> None:
+    with pytest.raises(ValueError, match="positive whole number of bytes"):
+        Enhancer(max_memory=bound)  # type: ignore[arg-type]
+
+
 def test_tiles_grow_with_what_is_allowed() -> None:
     tiling = Tiling()
     assert tiling.fitting(10**9) == tiling

@@ -59,7 +59,7 @@ NetworkSize = Annotated[
     typer.Option(
         "--size",
         help="Of the network: fast is smaller and takes less time, best looks at each image in eight ways and takes "
-        "eight times the time.",
+        "about seven times as long.",
     ),
 ]
 
@@ -120,8 +120,8 @@ LimitWishes = Annotated[
     typer.Option(
         "--limit",
         metavar="NAME=NUMBER",
-        help="DICOM: what one file may cost: memory=4GB, seconds=20 (for each 10 MB), pixels=150M (a frame), "
-        "total_pixels=1G, frames=20k, inflated=1GB, nesting=32, elements=500k.",
+        help="What one DICOM file or film may cost: memory=4GB, seconds=20 (for each 10 MB), pixels=150M (a frame); "
+        "DICOM: total_pixels=1G, frames=20k, inflated=1GB, nesting=32, elements=500k.",
     ),
 ]
 NamedAsInputs = Annotated[

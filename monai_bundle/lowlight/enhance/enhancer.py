@@ -36,8 +36,8 @@ class Enhancer:
         frugal: run in as little memory as possible, in small tiles, which takes about twice the time.
         max_memory: bytes that a process which does nothing else may take, on a processor: tiles are as small as it asks
             for, and images that are too large even so are refused. None: no matter.
-        size: of the network: "fast", "default", or "best", which takes eight times the time of the default; one that
-            the bundle's inference.yaml has.
+        size: of the network: "fast", "default", or "best", which takes about seven times as long as the default; one
+            that the bundle's inference.yaml has.
         settings: the user's, whose default strengths lie over those of the bundle; None: those that are kept for this
             user (`lowlight.enhance.settings`), if there are any.
 
@@ -46,7 +46,7 @@ class Enhancer:
             whose settings were found with other weights and do not count.
 
     Raises:
-        ValueError: no such engine.
+        ValueError: no such engine; a bound of memory that is no number of bytes.
         InputError: the user's settings are damaged.
         BundleError: configuration or weights are missing or do not belong together; no such device or size.
         DependencyError: the package that the engine needs is not installed.

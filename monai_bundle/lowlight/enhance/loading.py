@@ -108,13 +108,15 @@ def load(
     if it can run what the bundle's inference.yaml, weights and exported graph define together; else torch.
 
     Raises:
-        ValueError: no such engine.
+        ValueError: no such engine; `max_memory` is no number of bytes.
         BundleError: something is missing, damaged, or does not belong together; there is no such size; the engine has
             no such device, or none that can do it, or its memory cannot be bounded.
         DependencyError: the package that the engine needs is not installed.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if max_memory is not None and (isinstance(max_memory, bool) or not isinstance(max_memory, int) or max_memory < 1):
+        raise ValueError(f"max_memory must be a positive whole number of bytes, got {max_memory!r}")
     definition = Definition.of(root, size)
     opened, model = _open(definition, engine, device, frugal, max_memory)
     if definition.views > 1:

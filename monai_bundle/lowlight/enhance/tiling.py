@@ -41,9 +41,13 @@ class Tiling:
         side = math.isqrt(max(pixels, 0)) - 2 * self.halo
         return replace(self, tile=max(self.frugal.tile, min(self.tile, side - side % self.halo)))
 
+    @property
+    def _undivided(self) -> int:
+        return self.tile + 2 * self.halo
+
     def keeps_whole(self, height: int, width: int) -> bool:
         """Whether a frame of this size is done in one part."""
-        return max(height, width) <= self.tile + 2 * self.halo
+        return max(height, width) <= self._undivided
 
     def parts(self, height: int, width: int, stride: int = 1) -> list[tuple[Area, Area]]:
         """Pairs of (core, core with halo) in reading order; the cores cover the frame once and begin on multiples of
@@ -53,7 +57,7 @@ class Tiling:
 
     def _cores(self, length: int, stride: int) -> list[tuple[slice, slice]]:
         """As few as possible, and as equal as possible: the largest decides on the memory."""
-        if length <= self.tile + 2 * self.halo:
+        if length <= self._undivided:
             return [(slice(0, length), slice(0, length))]
         equal = math.ceil(length / math.ceil(length / self.tile))
         side = min(self.tile, equal + -equal % stride)

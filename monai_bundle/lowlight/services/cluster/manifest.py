@@ -21,7 +21,8 @@ class Manifest:
 
     Attributes:
         file: a folder, a text file with one path a line, or a .csv file with a column of them: "path" (or "file",
-            "filename", "image") if its first line names it, else the first. Paths in a list are relative to its folder.
+            "filename", "image") if its first line names it, else the first; cells are divided by commas, or by
+            semicolons if the first line has these alone. Paths in a list are relative to its folder.
     """
 
     file: Path
@@ -102,7 +103,11 @@ class Manifest:
                     if path := line.rstrip("\r\n"):
                         yield number, path
                 return
-            yield from self._cells(csv.reader(stream))
+            start = stream.tell()
+            head = stream.readline()
+            stream.seek(start)
+            # What spreadsheets write where the comma is the decimal sign.
+            yield from self._cells(csv.reader(stream, delimiter=";" if ";" in head and "," not in head else ","))
 
     def _cells(self, rows: Iterable[list[str]]) -> Iterator[tuple[int, str]]:
         column = 0
