@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowlight.enhance.pixels import ValueScale, to_channels
+from lowlight.enhance.threads import allowed_threads
 from lowlight.model import tone
 
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 """Pixels that are done at a time: so many that NumPy's calls do not count, so few that they stay in a core's cache."""
 
 
@@ -104,9 +106,12 @@ def blend_frame(
     else:
         display = frame.blended_with(memory, brightness, denoise)
     scale = ValueScale.of(display, float(low), float(high), source.dtype, value_range)
-    for rows in _blocks(*source.shape[:2]):
+
+    def fill(rows: slice) -> None:
         part = display[:, rows]
         out[rows] = scale.values(part[0] if source.ndim == 2 else np.moveaxis(part, 0, -1))
+
+    _for_each_block(fill, *source.shape[:2])
 
 
 def denoising_of(
@@ -187,11 +192,22 @@ class _Frame:
 
     def _filled(self, part: Callable[[slice], NDArray[np.float32]]) -> NDArray[np.float32]:
         filled = np.empty((self.channels, *self.source.shape[:2]), np.float32)
-        for rows in _blocks(*self.source.shape[:2]):
+
+        def fill(rows: slice) -> None:
             filled[:, rows] = part(rows)
+
+        _for_each_block(fill, *self.source.shape[:2])
         return filled
 
 
-def _blocks(height: int, width: int) -> Iterator[slice]:
+def _for_each_block(work: Callable[[slice], None], height: int, width: int) -> None:
+    """Do all rows of a frame, some at a time, in several threads where there is enough to do: NumPy lets them run."""
     step = max(1, BLOCK // width)
-    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+    blocks = [slice(top, min(top + step, height)) for top in range(0, height, step)]
+    threads = min(allowed_threads(), len(blocks) // 4)
+    if threads < 2:
+        for rows in blocks:
+            work(rows)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, blocks))

@@ -16,7 +16,6 @@ frames (the spline is linear in its controls) by NumPy alone.
 from __future__ import annotations
 
 import ctypes
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from lowlight.enhance.definition import Definition, network_signature
 from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.pixels import ARRAY
 from lowlight.enhance.result import FramePrediction
+from lowlight.enhance.threads import named_threads
 from lowlight.enhance.tiling import Area, Tiling
 from lowlight.enhance.watching import Watch
 from lowlight.errors import BundleError, DependencyError, InputError
@@ -284,9 +284,8 @@ def open_session(model: Path | bytes, keep_memory: bool = True) -> Any:
             "this needs the package onnxruntime, which is not installed; install lowlight-enhance again"
         ) from error
     options = onnxruntime.SessionOptions()
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    if threads.isdecimal():
-        options.intra_op_num_threads = int(threads)
+    if (threads := named_threads()) is not None:
+        options.intra_op_num_threads = threads
     options.enable_cpu_mem_arena = keep_memory
     options.log_severity_level = 3  # errors alone: its warnings speak of kernels, not of images
     content = model if isinstance(model, bytes) else str(model)
