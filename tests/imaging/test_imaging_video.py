@@ -246,8 +246,10 @@ def test_a_film_that_is_damaged_in_the_middle_gives_what_is_left(tmp_path: Path)
     assert 35 <= found.frames == len(frames) <= 50
 
 
-def test_a_film_that_was_cut_off_says_what_is_missing(tmp_path: Path) -> None:
-    source = write_film(tmp_path / "a.mkv", panned(75), "ffv1")
+@pytest.mark.parametrize("sound", [None, "flac"])
+def test_a_film_that_was_cut_off_says_what_is_missing(sound: str | None, tmp_path: Path) -> None:
+    source = write_film(tmp_path / "a.mkv", panned(75), "ffv1", sound=sound)
+    assert read(source)[1].missing == 0
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 2])
     _, found = read(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -271,6 +272,10 @@ class ClipSource:
         """Seconds, as the file says of its video; None if it does not."""
         if self.video.duration:
             return float(self.video.duration * self.time_base)
+        # How writers of Matroska tell it of each track: hours, minutes, seconds.
+        told = re.fullmatch(r"(\d{1,3}):(\d\d):(\d\d\.\d+)", self.video.metadata.get("DURATION", ""))
+        if told:
+            return 3600 * int(told[1]) + 60 * int(told[2]) + float(told[3])
         if self.opened.duration and not self.audio:
             return self.opened.duration / av.time_base
         return None
