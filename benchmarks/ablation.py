@@ -121,6 +121,8 @@ def main() -> None:
     chosen = parser.parse_args()
     changes = {"tone": TONE, "denoise": DENOISE, "cells": CELLS}[chosen.stage]
     simulated: dict[str, object] = {}
+    if chosen.stage == "cells" and chosen.observations is not None:
+        parser.error("cells simulates its own observations")
     if chosen.observations is not None:
         made = torch.load(chosen.observations, weights_only=True, mmap=True)
         simulated = {
@@ -145,7 +147,7 @@ def main() -> None:
                 "seed": seed + 1,
                 "val_interval": BUDGET[chosen.stage]["max_epochs"],
             }
-            if chosen.tone:
+            if chosen.stage == "denoise" and chosen.tone:
                 fixed["initial_weights"] = start(output, chosen.tone, settings)
             found.append(run(chosen.stage, output, {**fixed, **BUDGET[chosen.stage], **settings}))
         columns = sorted(found[0])

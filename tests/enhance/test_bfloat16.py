@@ -56,7 +56,7 @@ def test_it_says_so() -> None:
 
 def test_without_units_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_engine, "has_bfloat16", lambda device: False)
-    with pytest.raises(BundleError, match='"cpu" has no units for bfloat16; use the engine "auto"'):
+    with pytest.raises(BundleError, match='"cpu" has no units for bfloat16 that torch tells of; use the engine "auto"'):
         Enhancer(device="cpu", engine=ENGINE)
 
 

@@ -77,8 +77,8 @@ RunningEngine = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help='What runs the network. Default: what suits the device. torch-bfloat16 (extra "bundle") takes less than '
-        "half of the time where the processor or card has units for 16 bits; single grey levels differ.",
+        help="What runs the network. Default: what suits the device. torch-bfloat16 (extra bundle) computes in 16 bits "
+        "where the device has units for them: faster, and a quarter of the pixels differ by a grey level.",
     ),
 ]
 Device = Annotated[

@@ -11,7 +11,7 @@ from lowlight.enhance.definition import Definition
 from lowlight.errors import BundleError
 
 FULL_PRECISION = "float32"
-"""In which both engines make the same image."""
+"""In which ONNX Runtime and torch make the same image."""
 
 
 def checksum_key(name: str) -> str:

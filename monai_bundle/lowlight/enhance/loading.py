@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -115,7 +116,9 @@ def load(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    if max_memory is not None and (isinstance(max_memory, bool) or not isinstance(max_memory, int) or max_memory < 1):
+    if max_memory is not None and (
+        isinstance(max_memory, bool) or not isinstance(max_memory, Integral) or max_memory < 1
+    ):
         raise ValueError(f"max_memory must be a positive whole number of bytes, got {max_memory!r}")
     definition = Definition.of(root, size)
     opened, model = _open(definition, engine, device, frugal, max_memory)

@@ -63,7 +63,7 @@ class TorchEngine:
         """
         chosen = _device(device)
         if bfloat16 and not has_bfloat16(chosen):
-            raise BundleError(f'device "{chosen}" has no units for bfloat16; use the engine "auto"')
+            raise BundleError(f'device "{chosen}" has no units for bfloat16 that torch tells of; use the engine "auto"')
         try:
             made = definition.made("network_def", "inferer", "weights")
             identity = ModelIdentity.of(definition.root, made["weights"], definition.size)

@@ -245,8 +245,8 @@ class DenoisePath(nn.Module):
         residual_bound: largest |r| but for the part that the local median stands in for.
 
     It computes in the type of its own weights, and in the order in which they lie in memory: `.to(torch.bfloat16,
-    memory_format=torch.channels_last)` makes it several times as fast where a device has units for that. What goes in
-    and what comes out is as it was.
+    memory_format=torch.channels_last)` makes it several times as fast where a device has units for that. It takes
+    features of any type, and what it says is in 32 bits at least.
     """
 
     def __init__(self, widths: Sequence[int], blocks: Sequence[int], residual_bound: float) -> None:
@@ -272,7 +272,7 @@ class DenoisePath(nn.Module):
 
     @property
     def _layout(self) -> torch.memory_format:
-        weight = next(self.downs.parameters())
+        weight = self.entry.conv.weight
         last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
         return torch.channels_last if last else torch.contiguous_format
 

@@ -199,7 +199,7 @@ def _at_least(image: Tensor, side: int) -> Tensor:
 
 
 def _largest(image: Tensor, side: int, step: int) -> Tensor:
-    """The largest of each square of so many pixels of (B, 1, H, W), all `step` pixels."""
+    """The largest of each square of so many pixels of (B, 1, H, W), all `step` pixels. Not for gradients."""
     if image.device.type != "cpu" or torch.compiler.is_exporting():
         return functional.max_pool2d(image, side, step)
     # On a processor, torch pools one channel in one thread and remembers where it found what: shifted copies of the

@@ -181,7 +181,10 @@ def _frame(result: Result, index: int | None) -> Result:
 def _done(report: dict[str, Any]) -> str:
     strengths = f"brightness {number(report['brightness'])}, denoise {number(report['denoise'])}"
     error = report["expected_error"]
-    return strengths if error is None else f"{strengths}; expected error {number(100 * error)} % of range"
+    if error is None:
+        return strengths
+    made = f"size {report['size']}, engine {report['engine']}"
+    return f"{strengths}; expected error {number(100 * error)} % of range; {made}"
 
 
 def _luminance(display: NDArray[np.float32]) -> NDArray[np.float32]:

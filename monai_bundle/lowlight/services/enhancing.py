@@ -141,7 +141,7 @@ def _run(job: Job, enhancer: Enhancer, given: Given, wishes: Wishes) -> Enhanced
     strength = enhancer.strength(wishes.modality, wishes.brightness, wishes.denoise)
     if not wishes.own_tones:
         result = enhancer(given.image, frames=wishes.stack, valid=given.valid, **options)
-        return Enhanced((result,), wishes.stack, **strength)
+        return Enhanced((result,), wishes.stack, model=enhancer.model, **strength)
     results, count = [], len(given.image)
     if given.valid is not None and given.valid.shape != given.image.shape[:3]:
         raise InputError("valid", f"its shape is {given.valid.shape}", "it must be the image's, without channels")
@@ -153,7 +153,7 @@ def _run(job: Job, enhancer: Enhancer, given: Given, wishes: Wishes) -> Enhanced
     finally:
         job.slices = None
     job.tell("enhancing", count, count)
-    return Enhanced(tuple(results), True, **strength)
+    return Enhanced(tuple(results), True, model=enhancer.model, **strength)
 
 
 def _answer(job: Job, enhancer: Enhancer, enhanced: Enhanced, wishes: Wishes, folder: PrivateFolder) -> dict[str, Any]:

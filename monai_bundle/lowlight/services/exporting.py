@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowlight.enhance import Enhancer, Result
-from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.loading import ENGINES
 from lowlight.errors import InputError, LowLightError, NotAnImageError, StoppedError
 from lowlight.imaging import Found, MedicalImage, isolation, write
@@ -83,7 +82,7 @@ def export(job: Job, engines: Engines, shelf: Shelf) -> dict[str, Any]:
             enhancer = engines.get(wishes.engine, wishes.device, lambda: job.tell("loading", 0, 0))
             exporting.anew(enhancer)
         else:
-            exporting.kept(shelf.get(name), engines.model)
+            exporting.kept(shelf.get(name))
     except StoppedError:
         files = [str(path) for path in exporting.written]
         raise Failure("cancelled", "Cancelled.", "", files=files) from None
@@ -111,8 +110,9 @@ class _Export:
         refused = [{"source": str(path), "message": _told(error)} for path, error in self.refused]
         return {"files": [str(path) for path in self.written], "refused": refused, "warnings": self.warnings}
 
-    def kept(self, enhanced: Enhanced, model: ModelIdentity) -> None:
+    def kept(self, enhanced: Enhanced) -> None:
         """Export what was enhanced, without the network."""
+        model = enhanced.model
         brightness, denoise = enhanced.strengths(self.wishes.brightness, self.wishes.denoise)
         slices = Slices(enhanced)
         low, high = sorted(enhanced.results[0].value_range)

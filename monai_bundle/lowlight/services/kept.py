@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lowlight.enhance import Result
 from lowlight.enhance.blending import FramePrediction
+from lowlight.enhance.identity import ModelIdentity
 from lowlight.enhance.judging import Subject, judge
 from lowlight.services.failures import Failure, bad_request
 
@@ -31,12 +32,14 @@ class Enhanced:
         results: one; for slices with a tone of their own one each.
         stack: the first axis of the array is slices or time.
         brightness, denoise: the strengths that were used where anything was changed.
+        model: what made it, which another engine than the usual one may have.
     """
 
     results: tuple[Result, ...]
     stack: bool
     brightness: float
     denoise: float
+    model: ModelIdentity
 
     @property
     def own_tones(self) -> bool:
@@ -60,7 +63,7 @@ class Enhanced:
 
     def slimmed(self) -> Enhanced:
         """The same in less memory."""
-        return Enhanced(tuple(result.slimmed() for result in self.results), self.stack, self.brightness, self.denoise)
+        return replace(self, results=tuple(result.slimmed() for result in self.results))
 
     def strengths(self, brightness: float | None, denoise: float | None) -> tuple[float, float]:
         """Those that are asked for, or for None those that were used."""

@@ -125,8 +125,10 @@ def test_lists_are_text_or_csv_with_paths_that_count_from_their_folder(tmp_path:
     table.write_text('Patient,Path\n7,"x,y.png"\n8,z.png\n')
     assert list(Manifest.of(table).paths()) == [tmp_path / "x,y.png", tmp_path / "z.png"]
     assert Manifest.of(table).root() == tmp_path
-    table.write_text("\ufeffPatient;Path\n7;x,y.png\n8;z.png\n")
+    table.write_text('\ufeff"Name, first name";Path\n7;x,y.png\n8;z.png\n')
     assert list(Manifest.of(table).paths()) == [tmp_path / "x,y.png", tmp_path / "z.png"]
+    table.write_text("x;y.png\nz.png\n")
+    assert list(Manifest.of(table).paths()) == [tmp_path / "x;y.png", tmp_path / "z.png"]
     table.write_text("/data/a/b/1.png\n/data/a/c/2.png\n")
     assert list(Manifest.of(table).paths()) == [Path("/data/a/b/1.png"), Path("/data/a/c/2.png")]
     assert Manifest.of(table).root() == Path("/data/a")

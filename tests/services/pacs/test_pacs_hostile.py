@@ -92,6 +92,15 @@ def test_a_pdu_that_promises_4_gib_and_an_idle_crowd_cost_nothing(listening: tup
     assert known(worker, radiograph(2)) == 1
 
 
+def test_checks_that_only_connect_keep_nobody_out(listening: tuple[Worker, int]) -> None:
+    _, port = listening
+    for number in range(30):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as check:
+            # Some end by a reset, as load balancers do it.
+            check.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", number % 2, 0))
+    until(lambda: send(port, radiograph(2)) == 0, 1)
+
+
 def test_an_object_that_does_not_end_is_cut_off(listening: tuple[Worker, int]) -> None:
     worker, port = listening
     large = radiograph(3)

@@ -143,6 +143,15 @@ def test_a_caller_without_a_certificate_is_refused(tmp_path: Path, files: Files,
             begun = time.monotonic()
             assert send(port, context) == 0
             assert time.monotonic() - begun < 1.9
+        for _ in range(20):
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1"):
+                """Agrees on TLS and hangs up."""
+        until(lambda: send(port, context) == 0, 1)
+        silent = socket.create_connection(("127.0.0.1", port))
+        begun = time.monotonic()
+    with silent:
+        # Nor does one keep the worker from ending.
+        assert time.monotonic() - begun < 1.9
 
 
 def send(port: int, context: ssl.SSLContext | None) -> int | None:

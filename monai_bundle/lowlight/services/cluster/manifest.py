@@ -21,8 +21,8 @@ class Manifest:
 
     Attributes:
         file: a folder, a text file with one path a line, or a .csv file with a column of them: "path" (or "file",
-            "filename", "image") if its first line names it, else the first; cells are divided by commas, or by
-            semicolons if the first line has these alone. Paths in a list are relative to its folder.
+            "filename", "image") if its first line names it, else the first; columns are divided by commas, or by
+            semicolons if the first line, so divided, names one of these. Paths in a list are relative to its folder.
     """
 
     file: Path
@@ -104,25 +104,28 @@ class Manifest:
                         yield number, path
                 return
             start = stream.tell()
-            head = stream.readline()
+            # Semicolons are what spreadsheets write where the comma is the decimal sign; paths may hold them, too.
+            delimiter = ";" if _named(next(csv.reader(stream, delimiter=";"), [])) else ","
             stream.seek(start)
-            # What spreadsheets write where the comma is the decimal sign.
-            yield from self._cells(csv.reader(stream, delimiter=";" if ";" in head and "," not in head else ","))
+            yield from self._cells(csv.reader(stream, delimiter=delimiter))
 
     def _cells(self, rows: Iterable[list[str]]) -> Iterator[tuple[int, str]]:
         column = 0
         try:
             for number, row in enumerate(rows, 1):
-                if number == 1:
-                    heads = [cell.strip().lower() for cell in row]
-                    named = [heads.index(name) for name in _COLUMNS if name in heads]
-                    if named:
-                        column = named[0]
-                        continue
+                if number == 1 and (named := _named(row)):
+                    column = named[0]
+                    continue
                 if len(row) > column and row[column]:
                     yield number, row[column]
         except csv.Error as error:
             raise InputError(self.file, f"is no CSV ({error})", "write one path a line") from None
+
+
+def _named(row: list[str]) -> list[int]:
+    """Which columns a head names as those of paths."""
+    heads = [cell.strip().lower() for cell in row]
+    return [heads.index(name) for name in _COLUMNS if name in heads]
 
 
 def _absolute(path: Path) -> Path:

@@ -6,7 +6,6 @@ import logging
 import shutil
 import socket
 import sqlite3
-import ssl
 import tempfile
 import threading
 import time
@@ -53,58 +52,77 @@ _ROOM_FOR_NEGOTIATION = 1 << 20
 # A few that wait to be told that there are too many; beyond, nobody gets an answer.
 _SPARE_CONNECTIONS = 8
 
+# Seconds: who calls has something to say, and says it at once.
+_FIRST_WORD = 5.0
+
 logger = logging.getLogger(__name__)
 
 
 class _Server(ThreadedAssociationServer):
-    """Takes calls; refuses those beyond its room before anything is made for them.
+    """Takes calls; nothing is made for those beyond its room, nor for those that do not say anything.
 
     A call that pynetdicom has begun with counts as active for the whole silence that is allowed, also where it was hung
-    up on: an archive that calls again at once would so shut itself out for as long as it calls.
+    up on: an archive that calls again at once, or a check that only connects, would shut everybody out.
     """
 
     request_queue_size = 64
+    # Those that wait for a caller end with the process.
+    daemon_threads = True
+    block_on_close = False
 
     def __init__(self, *arguments: Any, room: int, silence: float, **options: Any) -> None:
         self._room, self._silence = room, silence
-        self._opening, self._lock = 0, threading.Lock()
+        self._opening: set[socket.socket] = set()
+        self._lock = threading.Lock()
         super().__init__(*arguments, **options)
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept; TLS is agreed on in the call's own thread, for a caller may leave us waiting."""
         assert self.socket is not None
         connection, address = self.socket.accept()
-        connection.settimeout(self._silence)
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        connection.settimeout(min(self._silence, _FIRST_WORD))
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more."""
         with self._lock:
-            return len(self.active_associations) + self._opening < self._room
+            return len(self.active_associations) + len(self._opening) < self._room
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Count until its association counts."""
         with self._lock:
-            self._opening += 1
+            self._opening.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Agree on TLS, and associate."""
+        """Wait for the first word, agree on TLS, and associate."""
+        connection = request
         try:
-            if isinstance(request, ssl.SSLSocket):
-                request.do_handshake()
-            super().process_request_thread(request, client_address)
+            # Before TLS, which does not let us look ahead.
+            if not request.recv(1, socket.MSG_PEEK):
+                raise ConnectionAbortedError
+            if self.ssl_context is not None:
+                connection = self.ssl_context.wrap_socket(request, server_side=True)
+            super().process_request_thread(connection, client_address)
         except OSError:
-            self.shutdown_request(request)
+            self.shutdown_request(connection)
         finally:
             with self._lock:
-                self._opening -= 1
+                self._opening.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """What a caller does wrong is not worth a traceback."""
         logger.debug("call ended", exc_info=True)
+
+    def hang_up(self) -> None:
+        """End all calls."""
+        with self._lock:
+            connections: list[Any] = list(self._opening)
+        connections += [association.dul.socket.socket for association in self.active_associations]
+        for connection in connections:
+            # Those that end by themselves meanwhile have none any more.
+            with suppress(OSError, AttributeError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
@@ -138,6 +156,7 @@ class Listener:
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._opened),
+            (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_EVENT_REPORT, self._reported),
         ]
@@ -180,6 +199,7 @@ class Listener:
     def stop(self) -> None:
         """Hang up."""
         self._server.shutdown()
+        self._server.hang_up()
         tempfile.tempdir = None
         shutil.rmtree(self._arriving, ignore_errors=True)
 
@@ -197,6 +217,13 @@ class Listener:
             return content
 
         connection.recv = bounded
+
+    @staticmethod
+    def _closed(event: evt.Event) -> None:
+        association = event.assoc
+        if association.requestor.primitive is None:
+            # It still waits for the first request, and would until the silence is over.
+            association.dul.to_user_queue.put(None)
 
     def _store(self, event: evt.Event) -> int:
         """Take one instance: success is told once it is on the disk and in the queue."""
