@@ -203,7 +203,7 @@ def _largest(image: Tensor, side: int, step: int) -> Tensor:
     if image.device.type != "cpu" or torch.compiler.is_exporting():
         return functional.max_pool2d(image, side, step)
     # On a processor, torch pools one channel in one thread and remembers where it found what: shifted copies of the
-    # image give the same in a tenth of the time.
+    # image give the same in a fraction of the time.
     for axis in (-2, -1):
         places = (image.shape[axis] - side) // step + 1
         index: list[slice] = [slice(None)] * 4

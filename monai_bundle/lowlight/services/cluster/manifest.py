@@ -104,8 +104,7 @@ class Manifest:
                         yield number, path
                 return
             start = stream.tell()
-            # Semicolons are what spreadsheets write where the comma is the decimal sign; paths may hold them, too.
-            delimiter = ";" if _named(next(csv.reader(stream, delimiter=";"), [])) else ","
+            delimiter = _delimiter(stream)
             stream.seek(start)
             yield from self._cells(csv.reader(stream, delimiter=delimiter))
 
@@ -120,6 +119,15 @@ class Manifest:
                     yield number, row[column]
         except csv.Error as error:
             raise InputError(self.file, f"is no CSV ({error})", "write one path a line") from None
+
+
+def _delimiter(lines: Iterable[str]) -> str:
+    """Semicolons are what spreadsheets write where the comma is the decimal sign; paths may hold them, too."""
+    try:
+        head = next(csv.reader(lines, delimiter=";"), [])
+    except csv.Error:
+        return ","
+    return ";" if _named(head) else ","
 
 
 def _named(row: list[str]) -> list[int]:

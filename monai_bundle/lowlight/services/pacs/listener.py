@@ -92,7 +92,13 @@ class _Server(ThreadedAssociationServer):
         """Count until its association counts."""
         with self._lock:
             self._opening.add(request)
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread could be started.
+            with self._lock:
+                self._opening.discard(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Wait for the first word, agree on TLS, and associate."""
@@ -117,12 +123,14 @@ class _Server(ThreadedAssociationServer):
     def hang_up(self) -> None:
         """End all calls."""
         with self._lock:
-            connections: list[Any] = list(self._opening)
-        connections += [association.dul.socket.socket for association in self.active_associations]
-        for connection in connections:
-            # Those that end by themselves meanwhile have none any more.
-            with suppress(OSError, AttributeError):
+            opening = list(self._opening)
+        for connection in opening:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        for association in self.active_associations:
+            # One that ends by itself meanwhile has no socket any more.
+            with suppress(OSError, AttributeError):
+                association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
