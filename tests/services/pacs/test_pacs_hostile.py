@@ -98,7 +98,7 @@ def test_checks_that_only_connect_keep_nobody_out(listening: tuple[Worker, int])
         with socket.create_connection(("127.0.0.1", port), timeout=30) as check:
             # Some end by a reset, as load balancers do it.
             check.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", number % 2, 0))
-    until(lambda: send(port, radiograph(2)) == 0, 1)
+    until(lambda: send(port, radiograph(2)) == 0, 1.5)
 
 
 def test_an_object_that_does_not_end_is_cut_off(listening: tuple[Worker, int]) -> None:

@@ -127,7 +127,7 @@ def test_an_archive_is_trusted_by_its_certificate_and_shown_ours(
 def test_a_caller_without_a_certificate_is_refused(tmp_path: Path, files: Files, enhancer: Enhancer) -> None:
     port = orthanc.free_port()
     tls = {"certificate": str(files.certificate), "key": str(files.key), "ca_file": str(files.authority)}
-    listener = {"kind": "dimse", "name": "listener", "port": port, "callers": "FRIEND", "tls": tls, "silence": "2 s"}
+    listener = {"kind": "dimse", "name": "listener", "port": port, "callers": "FRIEND", "tls": tls, "silence": "60 s"}
     nobody = orthanc.Orthanc(9, 9, "secret")
     with working(rules_file(tmp_path, nobody, sources=[listener]), enhancer) as worker:
         context = ssl.create_default_context(cafile=files.authority)
@@ -142,16 +142,16 @@ def test_a_caller_without_a_certificate_is_refused(tmp_path: Path, files: Files,
                 crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             begun = time.monotonic()
             assert send(port, context) == 0
-            assert time.monotonic() - begun < 1.9
+            assert time.monotonic() - begun < 4.5
         for _ in range(20):
             with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1"):
                 """Agrees on TLS and hangs up."""
-        until(lambda: send(port, context) == 0, 1)
+        until(lambda: send(port, context) == 0, 4)
         silent = socket.create_connection(("127.0.0.1", port))
         begun = time.monotonic()
     with silent:
         # Nor does one keep the worker from ending.
-        assert time.monotonic() - begun < 1.9
+        assert time.monotonic() - begun < 4.5
 
 
 def send(port: int, context: ssl.SSLContext | None) -> int | None:
