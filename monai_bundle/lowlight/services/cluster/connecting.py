@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lowlight.enhance.threads import named_threads
 from lowlight.errors import ClusterError, DependencyError, OutputError
 from lowlight.services.cluster.probing import Sight, identity, look
 
@@ -191,9 +192,7 @@ def check(cluster: Cluster, output: Path, inputs: Sequence[Path]) -> None:
 def _local_settings(workers: int) -> dict[str, Any]:
     """Dask's, for processes of this machine: as quiet as can be, serving nobody else, sharing the cores."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isdigit() and int(named):
-        threads = min(threads, int(named))
+    threads = min(threads, named_threads() or threads)
     return {
         **_FORGETFUL,
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(_LIBRARIES, str(threads)),
