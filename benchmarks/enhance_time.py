@@ -37,8 +37,12 @@ def whole_processes(runs: int) -> None:
         image, out = Path(folder) / "dark.png", Path(folder) / "out"
         write_png(dark_picture(512, 512, colour=False), image)
 
+        # As it is installed: pip compiles packages once, which a checkout forbidden to write would do at every start.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
         def process(*arguments: str | Path) -> None:
-            subprocess.run([sys.executable, *map(str, arguments)], check=True, capture_output=True)
+            command = [sys.executable, *map(str, arguments)]
+            subprocess.run(command, check=True, capture_output=True, env=environment)
 
         least = "python -c 'import onnxruntime, pydicom, PIL'"
         actions: dict[str, Callable[[], object]] = {

@@ -64,6 +64,23 @@ def test_the_graph_takes_any_batch_height_and_width_and_names_no_folder(own_bund
         assert folder.encode() not in content
 
 
+def test_nothing_is_left_to_compute_from_constants_when_the_graph_is_opened(own_bundle: Published) -> None:
+    graph = onnx.load(own_bundle.folder / "models/model.onnx").graph
+    inputs = {value.name for value in graph.input}
+
+    def foregone(graph: onnx.GraphProto, constants: frozenset[str]) -> list[str]:
+        constants |= {value.name for value in graph.initializer} - inputs
+        found = []
+        for node in graph.node:
+            assert node.domain == "", "any engine reads it"
+            found += [node.op_type] if node.input and constants.issuperset(node.input) else []
+            for attribute in node.attribute:
+                found += foregone(attribute.g, constants) if attribute.HasField("g") else []
+        return found
+
+    assert foregone(graph, frozenset()) == []
+
+
 def test_weights_of_another_network_leave_the_bundle_as_it_was(own_bundle: Published, tmp_path: Path) -> None:
     copy = copied(own_bundle.folder, tmp_path / "bundle")
     before = files(copy)
