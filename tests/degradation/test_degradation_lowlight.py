@@ -192,6 +192,17 @@ def test_the_clean_share_is_left_alone_and_recorded():
     assert 40 < kept < 80
 
 
+def test_a_share_is_dark_and_nothing_else():
+    drawn = observations(400, exposure_only_probability=0.3)
+    alone = [one for one in drawn if len(one.steps) <= 3]
+    assert 90 < len(alone) < 150
+    kinds = {type(step).__name__ for one in alone for step in one.steps}
+    assert kinds == {"Exposure", "UnevenIllumination", "Quantisation"}
+    assert all(type(one.steps[-1]).__name__ == "JpegCompression" for one in drawn if len(one.steps) > 3)
+    assert {one.severity for one in alone} == {"light", "medium", "heavy"}
+    assert observations(20) == observations(20, exposure_only_probability=0.0), "a seed draws what it always drew"
+
+
 def test_dictionary_form_keeps_the_clean_image_and_reads_the_modality():
     image = MetaTensor(torch.tensor(retina()), meta={"filename_or_obj": "retina.jpg"})
     item = LowLightd("image", copy_clean_to="label").set_random_state(1)({"image": image, "modality": "Fundus"})
@@ -282,6 +293,7 @@ def test_transforms_can_be_pickled_for_workers_that_are_spawned():
         (lambda: LowLight(severity_weights=(0, 0, 0)), "severity_weights"),
         (lambda: LowLight(severity_weights=(1, -1, 1)), "severity_weights"),
         (lambda: LowLight(clean_probability=1.5), "clean_probability"),
+        (lambda: LowLight(exposure_only_probability=-0.1), "exposure_only_probability"),
         (lambda: LowLight(seed=-1), "seed"),
         (lambda: LowLightd("image", copy_clean_to="image"), "copy_clean_to"),
         (lambda: LowLightd(["a", "b"], copy_clean_to="label"), "copy_clean_to"),

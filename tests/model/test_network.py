@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from lowlight.enhance.inferer import DualPathInferer
 from lowlight.enhance.tiling import Tiling
-from lowlight.model.network import DualPathNet, local_median, split_prediction, upsampled
+from lowlight.model.network import SURE_OF_DAMAGE, DualPathNet, local_median, split_prediction, upsampled
 from lowlight.model.resampling import area_resize, spline_matrix, spline_resize
 
 
@@ -36,7 +36,10 @@ def test_maps_and_residual_stay_within_their_bounds(wild: DualPathNet) -> None:
     tone = wild.tone
     for index, found in enumerate((parts.log_gain, parts.log_gamma)):
         reach = tone.half_range[index] + tone.local_bound[index]
-        assert ((found - tone.middle[index]).abs() <= reach + 1e-5).all()
+        # Between what the path says and no change at all, as sure as it is that the frame is damaged.
+        lowest, highest = tone.middle[index] - reach, tone.middle[index] + reach
+        assert (found >= min(float(lowest), 0.0) - 1e-5).all()
+        assert (found <= max(float(highest), 0.0) + 1e-5).all()
     toned = parts.enhanced - parts.residual
     departure = (toned - local_median(toned)).abs()
     assert (parts.residual.abs() <= wild.denoise.residual_bound + departure + 1e-5).all()
@@ -71,6 +74,24 @@ def test_upsampling_is_a_convolution_whose_outputs_are_pixels() -> None:
     features, weight, bias = (torch.rand(shape, generator=generator) - 0.5 for shape in shapes)
     expected = functional.pixel_shuffle(functional.conv2d(features, weight, bias), 2)
     torch.testing.assert_close(upsampled(features, weight, bias), expected)
+
+
+def test_the_tone_is_applied_by_as_much_as_the_frame_is_surely_damaged() -> None:
+    torch.manual_seed(2)
+    tone = DualPathNet().eval().tone
+    last = tone.damage[-1]
+    assert isinstance(last, nn.Linear)
+    frame = torch.rand(1, 3, 48, 64) * 0.3
+    with torch.no_grad():
+        untrained = tone(frame)
+        assert float(untrained.abs().max()) > 0.3, "an untrained path takes every frame for damaged"
+        sizes = []
+        for log_odds in (SURE_OF_DAMAGE + 20, SURE_OF_DAMAGE, -20.0):
+            nn.init.constant_(last.bias, log_odds)
+            sizes.append(tone(frame))
+    torch.testing.assert_close(untrained, sizes[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(sizes[1], sizes[0] / 2)
+    assert float(sizes[2].abs().max()) < 1e-9, "a good frame keeps its tone"
 
 
 def test_tone_maps_vary_slowly(wild: DualPathNet) -> None:

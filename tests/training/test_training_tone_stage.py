@@ -21,7 +21,7 @@ from lowlight.model.resampling import area_resize, spline_resize
 from lowlight.model.tone import tone_curve
 from lowlight.training.handlers import Frozen
 from lowlight.training.observations import Observations, SeenByTonePathd
-from lowlight.training.tone_stage import ToneInferer, learn_statistics, prepare_batch
+from lowlight.training.tone_stage import ToneInferer, learn_damage, learn_statistics, prepare_batch
 from lowlight.training.transforms import RandFramed, ThreeChannelsd
 
 
@@ -40,10 +40,12 @@ def items(tmp_path: Path, retina: np.ndarray, radiograph_like: np.ndarray) -> li
     return [{"image": str(tmp_path / f"{name}.png"), "modality": name} for name in pictures]
 
 
-def observations(items: list[dict[str, Any]], network: DualPathNet, count: int = 12, **more: Any) -> Observations:
+def observations(
+    items: list[dict[str, Any]], network: DualPathNet, count: int = 12, clean: float = 0.1, **more: Any
+) -> Observations:
     steps = [
         RandFramed("image", sizes=(48, 96)),
-        LowLightd("image", clean_probability=0.1, copy_clean_to="label"),
+        LowLightd("image", clean_probability=clean, copy_clean_to="label"),
         ThreeChannelsd(["image", "label"]),
         EnsureTyped(["image", "label"], track_meta=False),
         SeenByTonePathd(["image", "label"], network.tone),
@@ -128,6 +130,37 @@ def test_statistics_are_learned_once_and_kept_where_weights_bring_them(
     assert torch.equal(network.tone.statistics.mean, before)
 
 
+def test_it_learns_to_tell_damaged_frames_from_good_ones(items: list[dict[str, Any]], network: DualPathNet) -> None:
+    torch.manual_seed(5)
+    found = observations(items, network, count=200, clean=0.4)
+    damaged = (found.kept["image"] != found.kept["label"]).flatten(1).any(1)
+    tone = network.tone
+    before = {name: values.clone() for name, values in tone.state_dict().items()}
+    tone.train()
+    learn_statistics(tone, found)
+    assert tone.training
+    after = tone.state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"statistics", "damage"}
+    tone.eval()
+    fresh = observations(items, network, count=200, clean=0.4, seed=8)
+    damaged = (fresh.kept["image"] != fresh.kept["label"]).flatten(1).any(1)
+    with torch.no_grad():
+        decided = tone.decide(fresh.kept["cells"].float(), fresh.kept["statistics"]).abs().amax((1, 2, 3))
+    assert float((decided[damaged] > 0.2).float().mean()) > 0.95
+    assert float((decided[~damaged] < 0.02).float().mean()) > 0.95
+
+
+def test_without_good_frames_it_goes_on_taking_every_frame_for_damaged(
+    items: list[dict[str, Any]], network: DualPathNet
+) -> None:
+    before = {name: values.clone() for name, values in network.tone.damage.state_dict().items()}
+    for clean in (0.0, 1.0):
+        learn_damage(network.tone, observations(items, network, count=12, clean=clean), iterations=2)
+    for name, values in network.tone.damage.state_dict().items():
+        assert torch.equal(values, before[name])
+
+
 def test_the_loss_falls_and_the_statistics_and_the_other_path_stay(
     items: list[dict[str, Any]], network: DualPathNet
 ) -> None:
@@ -144,14 +177,15 @@ def test_the_loss_falls_and_the_statistics_and_the_other_path_stay(
         loss_function=ToneLoss(),
         inferer=ToneInferer(),
         prepare_batch=prepare_batch,
-        train_handlers=[Frozen(network.tone.statistics)],
+        train_handlers=[Frozen(network.tone.statistics), Frozen(network.tone.damage)],
     )
     trainer.add_event_handler("ITERATION_COMPLETED", lambda engine: losses.append(engine.state.output[0]["loss"]))
     trainer.run()
     assert np.mean(losses[-4:]) < np.mean(losses[:4]) - 0.02
     after = network.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {f"tone.{name}" for name, _ in network.tone.named_parameters()}
+    trained = {name for name, _ in network.tone.named_parameters() if not name.startswith("damage.")}
+    assert changed == {f"tone.{name}" for name in trained}
 
 
 def test_the_terms_of_the_tone_loss_make_the_loss() -> None:

@@ -71,13 +71,18 @@ class Observation(Degradation):
         return f"[{origin}] " + (" -> ".join(step.describe() for step in self.steps) or "as it was")
 
 
-def draw_steps(profile: Profile, random: np.random.RandomState) -> tuple[Degradation, ...]:
-    """The steps of one observation with parameters from a profile, in the order in which a camera adds them."""
+def draw_steps(profile: Profile, random: np.random.RandomState, exposure_only: bool = False) -> tuple[Degradation, ...]:
+    """The steps of one observation with parameters from a profile, in the order in which a camera adds them.
+
+    exposure_only: none but exposure, uneven lighting and rounding to 8 bits.
+    """
     exposure = Exposure(profile.gain.draw(random), profile.gamma.draw(random))
     steps: list[Degradation] = [exposure]
     if random.rand() < profile.uneven:
         uneven = RandUnevenIllumination(profile.falloff, profile.kinds, profile.centre, profile.radius, profile.angle)
         steps.append(uneven.draw(random))
+    if exposure_only:
+        return (*steps, Quantisation(8))
     if random.rand() < profile.motion:
         steps.append(RandMotionBlur(profile.blur.scaled(MOTION_PER_SIGMA)).draw(random))
     else:
@@ -108,6 +113,8 @@ class LowLight(RandomDegradation):
         modality_share: share of the observations that are drawn from the modality's own ranges. The rest comes from the
             common ranges, so that a network trained on any modality has seen every damage; 1 draws the modality's own
             alone.
+        exposure_only_probability: share of the others whose exposure and lighting alone are wrong: dark, but neither
+            noisy nor blurred nor compressed anew, as a good camera's picture with the wrong settings.
         seed: if given, an image always gets the same degradation, which depends on its pixels and this number alone,
             whatever was degraded before: for validation.
 
@@ -131,6 +138,7 @@ class LowLight(RandomDegradation):
         clean_probability: float = 0.0,
         seed: int | None = None,
         modality_share: float = MODALITY_SHARE,
+        exposure_only_probability: float = 0.0,
     ) -> None:
         super().__init__()
         self.severity = None if severity is None else one_of("severity", severity, SEVERITIES)
@@ -139,6 +147,7 @@ class LowLight(RandomDegradation):
         self.clean_probability = checked("clean_probability", clean_probability, 0.0, 1.0)
         self.seed = None if seed is None else checked_seed(seed)
         self.modality_share = checked("modality_share", modality_share, 0.0, 1.0)
+        self.exposure_only_probability = checked("exposure_only_probability", exposure_only_probability, 0.0, 1.0)
 
     def draw(self, random: np.random.RandomState, modality: str | None = None) -> Observation:
         """One observation; a ``modality`` given here overrides the transform's own."""
@@ -148,7 +157,9 @@ class LowLight(RandomDegradation):
         if random.rand() < self.clean_probability:
             return Observation((), "clean", modality)
         name, profile = draw_profile(modality, severity, random, self.modality_share)
-        return Observation(draw_steps(profile, random), severity, modality, name)
+        # Without such a share, a seed draws what it always drew.
+        alone = self.exposure_only_probability > 0 and random.rand() < self.exposure_only_probability
+        return Observation(draw_steps(profile, random, alone), severity, modality, name)
 
     def randomize(self, data: Any = None, modality: str | None = None) -> None:
         """Draw the observation for an image (which matters only if there is a ``seed``)."""
@@ -172,7 +183,8 @@ class LowLightd(RandomizableTransform, MapTransform):
 
     Args:
         keys: of the images to degrade.
-        severity, severity_weights, clean_probability, seed, modality_share: as in :class:`LowLight`.
+        severity, severity_weights, clean_probability, seed, modality_share, exposure_only_probability: as in
+            :class:`LowLight`.
         modality: as in :class:`LowLight`, for items that do not name theirs.
         modality_key: the item's entry that names its modality; None if there is none. A name without a preset counts as
             "any", because a user's own groups need not be ours.
@@ -201,10 +213,13 @@ class LowLightd(RandomizableTransform, MapTransform):
         seed: int | None = None,
         allow_missing_keys: bool = False,
         modality_share: float = MODALITY_SHARE,
+        exposure_only_probability: float = 0.0,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self)
-        self.transform = LowLight(severity, modality, severity_weights, clean_probability, seed, modality_share)
+        self.transform = LowLight(
+            severity, modality, severity_weights, clean_probability, seed, modality_share, exposure_only_probability
+        )
         self.modality_key = modality_key
         self.copy_clean_to = _targets(copy_clean_to, self.keys)
 

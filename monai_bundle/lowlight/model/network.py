@@ -21,6 +21,10 @@ CHANNELS_BESIDE = 3
 """Of a prediction, beside the channels of the enhanced frame and of its residual."""
 HEAD_WIDTH = 128
 """Width of the layers in which the tone path decides the frame's gain and gamma."""
+DAMAGE_WIDTH = 64
+"""Width of the layer in which it decides whether the frame was damaged at all."""
+SURE_OF_DAMAGE = 1.0
+"""Log-odds of damage at which half of the tone is applied: an image is left alone in doubt."""
 
 
 class Prediction(NamedTuple):
@@ -100,6 +104,11 @@ class TonePath(nn.Module):
     The picture says where the light is missing; the statistics, more than the scene, say how much of it. A head that
     leans on the picture learns the training images by heart.
 
+    How an image should be exposed and whether it is damaged at all are two questions, and who answers the first for
+    good images too answers it worse: where an image may be good, the least error is half of what a dark one needs. So
+    the second is answered apart, from the statistics, and the tone is applied by as much as that is sure. An untrained
+    path takes every frame for damaged, until `lowlight.training.tone_stage.learn_damage` has shown it good ones.
+
     `see` reduces a frame to that picture and those statistics, by no weights; `decide` does the rest. Frames that have
     been seen once can so be decided on again and again.
 
@@ -145,6 +154,10 @@ class TonePath(nn.Module):
         self.exposure = nn.Sequential(
             nn.Linear(FrameStatistics.count, HEAD_WIDTH), nn.SiLU(), nn.Linear(HEAD_WIDTH, HEAD_WIDTH), nn.SiLU()
         )
+        self.damage = nn.Sequential(
+            nn.Linear(FrameStatistics.count, DAMAGE_WIDTH), nn.SiLU(), nn.Dropout(0.2), nn.Linear(DAMAGE_WIDTH, 1)
+        )
+        self.presume_damage()
         self.dropout = nn.Dropout(dropout)
         decision = nn.Linear(HEAD_WIDTH, deepest + 2)
         # Training starts near the middle of the ranges, where tanh still has a slope for every frame.
@@ -152,6 +165,14 @@ class TonePath(nn.Module):
             decision.weight[:2] *= 0.2
         self.frame = nn.Sequential(nn.Linear(2 * deepest + HEAD_WIDTH, HEAD_WIDTH), nn.SiLU(), decision)
         self.local = nn.Sequential(Convolution(deepest, deepest), Convolution(deepest, 2, 1, activate=False))
+
+    @torch.no_grad()
+    def presume_damage(self) -> None:
+        """Take every frame for damaged."""
+        last = self.damage[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, SURE_OF_DAMAGE + 4)
 
     def forward(self, y: Tensor) -> Tensor:
         """Controls (B, 2, controls, controls) of g and c for the observation y (B, C, H, W), black 0 and white 1."""
@@ -167,12 +188,14 @@ class TonePath(nn.Module):
         """Controls, as `forward`, from what `see` has seen."""
         features = self.trunk(cells)
         summary = self.dropout(torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1))
-        frame = self.frame(torch.cat([summary, self.exposure(self.statistics(statistics))], dim=1))
+        measured = self.statistics(statistics)
+        frame = self.frame(torch.cat([summary, self.exposure(measured)], dim=1))
         whole, context = frame[:, :2], frame[:, 2:]
         local = self.local(features + context[:, :, None, None])
         whole = self.middle + self.half_range * torch.tanh(whole)
         local = self.local_bound[:, None, None] * torch.tanh(area_resize(local, (self.controls, self.controls)))
-        return whole[:, :, None, None] + local
+        share = torch.sigmoid(2 * (self.damage(measured) - SURE_OF_DAMAGE))
+        return (whole[:, :, None, None] + local) * share[:, :, None, None]
 
     def _cells(self, y: Tensor) -> Tensor:
         """What each cell shows: mean colour, its logarithm, contrast inside the cell, and pixel-to-pixel change.

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lowlight.model.network import DualPathNet, TonePath
+from lowlight.model.network import SURE_OF_DAMAGE, DualPathNet, TonePath
 from lowlight.model.resampling import spline_resize
 from lowlight.model.tone import tone_curve
 from lowlight.training.observations import Observations
@@ -49,12 +50,65 @@ class ToneInferer:
 
 
 def learn_statistics(tone: TonePath, observations: Observations) -> None:
-    """Give a tone path the mean and spread of the observations' statistics, once and for all.
+    """Give a tone path what it takes from the observations' statistics once and for all: their mean and spread, and by
+    what it tells damaged frames from good ones (`learn_damage`).
 
-    A tone path that knows a mean and spread already, from weights with which training starts, keeps them: its weights
-    were trained with these.
+    A tone path that knows these already, from weights with which training starts, keeps them: its weights were trained
+    with the former, and a few images of one kind would unlearn the latter.
     """
     if float(tone.statistics.batches) > 0:
         logger.info("The statistics' mean and spread stay those of the initial weights.")
         return
     tone.statistics.learn(observations.kept["statistics"].to(tone.statistics.mean.device))
+    learn_damage(tone, observations)
+
+
+def learn_damage(
+    tone: TonePath,
+    observations: Observations,
+    iterations: int = 4000,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+) -> None:
+    """Teach a tone path to tell damaged frames from good ones, by cross-entropy, from their standardised statistics.
+
+    Without good frames among the observations it goes on taking every frame for damaged.
+
+    Args:
+        tone: of which `damage` alone is trained.
+        observations: good are those that equal their truth. Half of each batch is.
+        iterations, batch_size, learning_rate: of AdamW with weight decay 0.05; a cosine leads the learning rate to 0.
+    """
+    kept = observations.kept
+    damaged = (kept["image"] != kept["label"]).flatten(1).any(1)
+    if damaged.all() or not damaged.any():
+        logger.info("No good frames among the observations: every frame is taken for damaged.")
+        return
+    device = tone.statistics.mean.device
+    weights = torch.where(damaged, 1 / damaged.sum(), 1 / (~damaged).sum()).double()
+    was, _ = tone.training, tone.eval()
+    parameters = list(tone.damage.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
+    tone.damage.train()
+    for _ in range(iterations):
+        chosen = torch.multinomial(weights, batch_size, replacement=True)
+        measured = tone.statistics(kept["statistics"][chosen].to(device, torch.float32))
+        loss = binary_cross_entropy_with_logits(tone.damage(measured)[:, 0], damaged[chosen].to(device, torch.float32))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+    # What is left of gradients would go on moving it in the optimizer of the training that follows.
+    optimizer.zero_grad()
+    tone.train(was)
+    with torch.no_grad():
+        found = torch.cat(
+            [tone.damage(tone.statistics(part.float())) for part in kept["statistics"].to(device).split(1024)]
+        )
+    sure = found[:, 0].cpu() > SURE_OF_DAMAGE
+    logger.info(
+        "Of the damaged frames %.1f %% are taken for damaged, of the good ones %.1f %%.",
+        100 * float(sure[damaged].float().mean()),
+        100 * float(sure[~damaged].float().mean()),
+    )
