@@ -22,7 +22,9 @@ CHANNELS_BESIDE = 3
 HEAD_WIDTH = 128
 """Width of the layers in which the tone path decides the frame's gain and gamma."""
 DAMAGE_WIDTH = 64
-"""Width of the layer in which it decides whether the frame was damaged at all."""
+"""Width of the layers in which it decides whether the frame was damaged at all."""
+DAMAGE_DROPOUT = 0.2
+"""Share of each of them that is hidden while it learns to."""
 SURE_OF_DAMAGE = 1.0
 """Log-odds of damage at which half of the tone is applied: an image is left alone in doubt."""
 
@@ -154,9 +156,10 @@ class TonePath(nn.Module):
         self.exposure = nn.Sequential(
             nn.Linear(FrameStatistics.count, HEAD_WIDTH), nn.SiLU(), nn.Linear(HEAD_WIDTH, HEAD_WIDTH), nn.SiLU()
         )
-        self.damage = nn.Sequential(
-            nn.Linear(FrameStatistics.count, DAMAGE_WIDTH), nn.SiLU(), nn.Dropout(0.2), nn.Linear(DAMAGE_WIDTH, 1)
-        )
+        layers: list[nn.Module] = []
+        for width in (FrameStatistics.count, DAMAGE_WIDTH):
+            layers += [nn.Linear(width, DAMAGE_WIDTH), nn.SiLU(), nn.Dropout(DAMAGE_DROPOUT)]
+        self.damage = nn.Sequential(*layers, nn.Linear(DAMAGE_WIDTH, 1))
         self.presume_damage()
         self.dropout = nn.Dropout(dropout)
         decision = nn.Linear(HEAD_WIDTH, deepest + 2)

@@ -66,9 +66,10 @@ def learn_statistics(tone: TonePath, observations: Observations) -> None:
 def learn_damage(
     tone: TonePath,
     observations: Observations,
-    iterations: int = 4000,
+    iterations: int = 6000,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
+    noise: float = 0.3,
 ) -> None:
     """Teach a tone path to tell damaged frames from good ones, by cross-entropy, from their standardised statistics.
 
@@ -78,6 +79,8 @@ def learn_damage(
         tone: of which `damage` alone is trained.
         observations: good are those that equal their truth. Half of each batch is.
         iterations, batch_size, learning_rate: of AdamW with weight decay 0.05; a cosine leads the learning rate to 0.
+        noise: standard deviation of what is added to the standardised statistics, so that what decides is no hair's
+            breadth of one of them: on validation it is this that good and slightly dark frames are told apart by.
     """
     kept = observations.kept
     damaged = (kept["image"] != kept["label"]).flatten(1).any(1)
@@ -87,6 +90,10 @@ def learn_damage(
     device = tone.statistics.mean.device
     weights = torch.where(damaged, 1 / damaged.sum(), 1 / (~damaged).sum()).double()
     was, _ = tone.training, tone.eval()
+    # Afresh: from the start that takes every frame for damaged, it learns badly.
+    for layer in tone.damage:
+        if isinstance(layer, torch.nn.Linear):
+            layer.reset_parameters()
     parameters = list(tone.damage.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
@@ -94,6 +101,7 @@ def learn_damage(
     for _ in range(iterations):
         chosen = torch.multinomial(weights, batch_size, replacement=True)
         measured = tone.statistics(kept["statistics"][chosen].to(device, torch.float32))
+        measured = measured + noise * torch.randn_like(measured)
         loss = binary_cross_entropy_with_logits(tone.damage(measured)[:, 0], damaged[chosen].to(device, torch.float32))
         optimizer.zero_grad()
         loss.backward()
