@@ -94,6 +94,20 @@ def test_the_tone_is_applied_by_as_much_as_the_frame_is_surely_damaged() -> None
     assert float(sizes[2].abs().max()) < 1e-9, "a good frame keeps its tone"
 
 
+def test_a_frame_that_shows_nothing_keeps_its_tone() -> None:
+    torch.manual_seed(3)
+    tone = DualPathNet().eval().tone
+    for channels in (1, 3):
+        frame = torch.rand(1, channels, 40, 40)
+        with torch.no_grad():
+            found = [float(tone(frame * brightest / 255).abs().max()) for brightest in (0.0, 0.9, 3.5, 40.0)]
+            speck = torch.zeros_like(frame)
+            speck[..., 20, 20] = 1.0
+            assert float(tone(speck).abs().max()) == 0, "an impulse is nothing to be seen"
+        assert found[:2] == [0, 0]
+        assert min(found[2:]) > 0.3
+
+
 def test_tone_maps_vary_slowly(wild: DualPathNet) -> None:
     size = 160
     gain = split_prediction(wild(torch.rand(4, 3, size, size))).log_gain

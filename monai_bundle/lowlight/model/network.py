@@ -23,6 +23,9 @@ HEAD_WIDTH = 128
 """Width of the layers in which the tone path decides the frame's gain and gamma."""
 DAMAGE_WIDTH = 64
 """Width of the layers in which it decides whether the frame was damaged at all."""
+NOTHING_SEEN = 1 / 255
+"""Brightness of a frame's brightest place up to which it shows nothing, one level of an 8-bit image; from twice that on
+the tone counts in full."""
 DAMAGE_DROPOUT = 0.2
 """Share of each of them that is hidden while it learns to."""
 SURE_OF_DAMAGE = 1.0
@@ -109,7 +112,8 @@ class TonePath(nn.Module):
     How an image should be exposed and whether it is damaged at all are two questions, and who answers the first for
     good images too answers it worse: where an image may be good, the least error is half of what a dark one needs. So
     the second is answered apart, from the statistics, and the tone is applied by as much as that is sure. An untrained
-    path takes every frame for damaged, until `lowlight.training.tone_stage.learn_damage` has shown it good ones.
+    path takes every frame for damaged, until `lowlight.training.tone_stage.learn_damage` has shown it good ones. A
+    frame without anything brighter than one level of an 8-bit image keeps its tone as well.
 
     `see` reduces a frame to that picture and those statistics, by no weights; `decide` does the rest. Frames that have
     been seen once can so be decided on again and again.
@@ -198,6 +202,8 @@ class TonePath(nn.Module):
         whole = self.middle + self.half_range * torch.tanh(whole)
         local = self.local_bound[:, None, None] * torch.tanh(area_resize(local, (self.controls, self.controls)))
         share = torch.sigmoid(2 * (self.damage(measured) - SURE_OF_DAMAGE))
+        # A frame that shows nothing is left alone, too: what would be made of it is not in it.
+        share = share * ((FrameStatistics.brightest(statistics) - NOTHING_SEEN) / NOTHING_SEEN).clamp(0, 1)
         return (whole[:, :, None, None] + local) * share[:, :, None, None]
 
     def _cells(self, y: Tensor) -> Tensor:

@@ -42,6 +42,9 @@ CALM = (0.1, 0.5)
 EXTREMES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
 """Shares of the places that are darker (brighter) than the dark (bright) extremes that are looked at."""
 
+LEAST_BRIGHT = 0.02
+"""Added to the brightest places before their logarithm is taken."""
+
 PER_SHARE = 1000
 """Shares are counted in thousandths."""
 
@@ -119,6 +122,13 @@ class FrameStatistics(nn.Module):
                 self._remember(measured)
             return ((measured - self.mean) / (self.spread + 1e-2)).clamp(-LARGEST, LARGEST)
 
+    @staticmethod
+    def brightest(measured: Tensor) -> Tensor:
+        """The brightest place of each frame that is no impulse, in its brightest channel, 0 to 1: (B, 1), of
+        measurements (B, `count`)."""
+        extremes = measured[:, -6 * len(EXTREMES) :].unflatten(1, (3, 2, len(EXTREMES)))
+        return torch.exp(extremes[:, :, 0, 0]).amax(1, keepdim=True) - LEAST_BRIGHT
+
     @torch.no_grad()
     def learn(self, measured: Tensor) -> None:
         """Take mean and spread from measurements (n, `count`) of all training frames at once, forgetting others."""
@@ -174,7 +184,7 @@ class FrameStatistics(nn.Module):
         channels = y.split(1, dim=1)
         bright = ranked(torch.cat([self._bright(channel) for channel in channels], dim=1), EXTREMES, largest=True)
         dark = 1 - ranked(torch.cat([self._bright(1 - channel) for channel in channels], dim=1), EXTREMES, largest=True)
-        extremes = torch.cat([torch.log(bright + 0.02), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1)
+        extremes = torch.cat([torch.log(bright + LEAST_BRIGHT), torch.sqrt(dark.clamp(min=0) + 1e-4)], dim=-1)
         return extremes.expand(-1, 3, -1).flatten(1)
 
     @staticmethod

@@ -69,7 +69,7 @@ def test_killed_workers_lose_and_double_nothing(tmp_path: Path, cluster: Cluster
     kills, stop = random.sample(list(cluster.client.run(os.getpid).values()), 2), threading.Event()
 
     def kill() -> None:
-        for worker, lines in zip(kills, (20, 50), strict=True):
+        for worker, lines in zip(kills, (20, 75), strict=True):
             while not stop.is_set() and _lines(tmp_path / LOG) < lines:
                 time.sleep(0.005)
             os.kill(worker, signal.SIGKILL)
