@@ -17,7 +17,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from requests import Session
+from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectionError as NobodyThereError
+from urllib3.util import Retry
 
 PLUGINS = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
@@ -37,6 +39,8 @@ class Orthanc:
         self.http, self.dicom, self.password = http, dicom, password
         self._dicom, session = dicom, Session()
         session.auth = ("test", password)
+        # It hangs up on a kept connection now and then; what only reads may be asked again.
+        session.mount("http://", HTTPAdapter(max_retries=Retry(total=3, backoff_factor=0.1, allowed_methods=("GET",))))
         self.root, self.session = f"http://127.0.0.1:{http}", session
         self.web = DICOMwebClient(f"{self.root}/dicom-web", session=session)
 
