@@ -46,6 +46,8 @@ def join_processes() -> None:
 
 
 def leave_processes() -> None:
-    """Dissolve the group at the end of the run."""
+    """Dissolve the group at the end of the run, when the last of its processes has come to it."""
     if distributed.is_initialized():
+        # One that goes while the first still saves pulls its connections away from under the other's threads.
+        distributed.barrier()
         distributed.destroy_process_group()
