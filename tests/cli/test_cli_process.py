@@ -20,6 +20,7 @@ from cli_runs import dark, grey, load, lowlight, names, save, start, until
 
 from lowlight.batch.signals import Interruption
 from lowlight.cli.guarding import guarded
+from lowlight.cli.loading import Wanted, begin, loading
 from lowlight.cli.report import Report
 from lowlight.errors import BundleError
 from lowlight.imaging import write_png
@@ -154,12 +155,48 @@ def test_enhancing_a_plain_image_waits_for_no_large_library(tmp_path: Path) -> N
     write_png(np.random.default_rng(0).normal(ramp, 3).clip(0, 255).astype(np.uint8), tmp_path / "dark.png")
     script = (
         "import sys; from lowlight.cli.app import run; run(sys.argv[1:]); "
-        "print(sorted({'torch', 'monai', 'scipy', 'skimage', 'SimpleITK', 'nibabel'} & set(sys.modules)))"
+        "print(sorted({'torch', 'monai', 'scipy', 'skimage', 'SimpleITK', 'nibabel', 'pydicom'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", script, "enhance", "dark.png", "-o", "out"]
     child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
     assert child.stdout.splitlines()[-1] == "[]"
     assert (tmp_path / "out" / "dark.png").is_file()
+
+
+def test_the_network_of_a_plain_command_line_is_loaded_once_and_early() -> None:
+    begin(["enhance", "dark.png", "-o", "out"])
+    early = loading(Wanted())
+    assert early.result().engine.name == "onnx"
+    assert loading(Wanted()) is not early, "taken up once"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["enhance"],
+        ["quantify", "dark.png"],
+        ["enhance", "dark.png", "--size=fast"],
+        ["enhance", "dark.png", "--device", "cuda"],
+        ["enhance", "dark.png", "--cluster", "local[2]"],
+        ["enhance", "-h"],
+    ],
+)
+def test_no_network_is_loaded_before_a_command_line_that_may_want_another(words: list[str]) -> None:
+    before = threading.active_count()
+    begin(words)
+    assert threading.active_count() == before
+
+
+def test_what_fails_early_is_told_as_ever(tmp_path: Path) -> None:
+    write_png(dark(grey(64)), tmp_path / "dark.png")
+    (tmp_path / "settings.json").write_text("{", encoding="utf-8")
+    environment = {**os.environ, "LOWLIGHT_SETTINGS": str(tmp_path / "settings.json")}
+    child = start("enhance", tmp_path / "dark.png", "-o", tmp_path / "out", env=environment)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert "settings.json" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -19,6 +19,10 @@ def main() -> NoReturn:
     """Run the command line of this process and exit."""
     try:
         # Imported here so that Ctrl-C while it loads is met as well.
+        from lowlight.cli.loading import begin
+
+        begin(sys.argv[1:])
+
         from lowlight.cli.app import run
 
         for stream in (sys.stdout, sys.stderr):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import webbrowser
-from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lowlight.batch.text import printable
 from lowlight.cli.guarding import guarded
+from lowlight.cli.loading import Wanted, loading
 from lowlight.cli.options import (
     FLAG,
     AnyModality,
@@ -40,7 +39,6 @@ from lowlight.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from lowlight import Enhancer
     from lowlight.batch.enhancing import ImageEnhancer
     from lowlight.cli.report import Report
     from lowlight.enhance import Result
@@ -131,7 +129,7 @@ def enhance(
     "video") keep their frames' times and their sound, do not flicker, and come out as .mp4, .mkv or .avi.
     """
     memory = memory_of(max_memory)
-    early = _loading(device, engine.value, memory, size.value) if cluster is None else None
+    early = loading(Wanted(device, engine.value, memory, size.value)) if cluster is None else None
 
     from lowlight.batch.doing import Work
     from lowlight.batch.enhancing import ImageEnhancer, Wishes
@@ -139,7 +137,6 @@ def enhance(
     from lowlight.cli.clips import Clips, ClipWishes
     from lowlight.cli.outputs import PAGE, check_output, known_as, without_outputs
     from lowlight.cli.report import Report
-    from lowlight.cli.spreading import spread_over
 
     check_output(page, PAGE, "--report")
     if preview and cluster is not None:
@@ -205,26 +202,11 @@ def enhance(
         if cluster is None:
             code = batch.run(prepare, "loading the network", value_range, finish)
         else:
+            from lowlight.cli.spreading import spread_over
+
             spread = spread_over(cluster, wishes, batch, value_range, names if page else {})
             code = batch.run_elsewhere(spread, finish)
         raise typer.Exit(code)
-
-
-def _loading(device: str, engine: str, max_memory: int | None, size: str) -> Future[Enhancer]:
-    """The engine, which loads while this thread loads what else is needed: ONNX Runtime lets it."""
-    from lowlight import Enhancer
-
-    found: Future[Enhancer] = Future()
-
-    def load() -> None:
-        try:
-            found.set_result(Enhancer(device=device, engine=engine, max_memory=max_memory, size=size))
-        except BaseException as error:
-            found.set_exception(error)
-
-    # No daemon: what ends while a library holds it can take the process with it.
-    Thread(target=load, name="loading the network").start()
-    return found
 
 
 def _preview(report: Report) -> Preview:

@@ -21,6 +21,8 @@ SHIPPED_WEIGHTS = "$@bundle_root + '/models/model.pt'"
 PARTS = ("network_def", "inferer", "strengths")
 """Of inference.yaml, what enhancing needs beside the weights."""
 
+_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C, where PyYAML has it, is six times as fast
+
 VIEWS = (1, 8)
 """How often a size may have the network see each frame: once, or in all ways in which it can be turned and mirrored."""
 
@@ -61,7 +63,7 @@ class Definition:
         if not file.is_file():
             raise BundleError(f"{file}: missing; the bundle is incomplete, install it again")
         try:
-            config = yaml.safe_load(file.read_text(encoding="utf-8"))
+            config = yaml.load(file.read_text(encoding="utf-8"), Loader=_SAFE_LOADER)
             sizes: dict[str, Any] = dict(config.get("sizes") or {})
             sizes.setdefault(DEFAULT_SIZE, {})
             if size not in sizes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from lowlight.errors import InputError, LowLightError
 from lowlight.imaging import dicom_checks as checks
+from lowlight.imaging.dicom_contents import Decoded, Described, Outline
 from lowlight.imaging.dicom_overlays import lie_in_pixels, separate_overlays
 from lowlight.imaging.dicom_structure import check_structure
 from lowlight.imaging.dicom_text import keep_as_stored
@@ -37,69 +37,6 @@ _AGAIN = "export it again from where it came"
 # Encoded frame, decoded frame, and the copy that puts colours in order live at the same time.
 _COPIES = 3
 _TIMED = ("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate", "ActualFrameDuration")
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """What a file holds.
-
-    Attributes:
-        dataset: without pixel data and private elements; every value has been read once.
-        stored: (H, W), (H, W, 3) or the same behind an axis of frames; colours as RGB.
-        quantisation: the JPEG tables of the first frame; None for other transfer syntaxes.
-        encoded: bytes of the pixel data in the file.
-    """
-
-    dataset: Dataset
-    stored: NDArray[Any]
-    quantisation: dict[int, list[int]] | None
-    encoded: int
-
-
-@dataclass(frozen=True)
-class Described:
-    """What tells where an image belongs, read without its pixels.
-
-    Attributes:
-        series, instance: UIDs; empty where there is none.
-        number: Instance Number; 0 where there is none.
-        position: Image Position (Patient) along the normal of the slice; None where there is none.
-        form: what images that share one tone have in common (class, modality, size, kind of pixels).
-        timed: it says how long it is shown, or which acquisition it is part of.
-        plane: Frame of Reference and orientation; None where one of them is missing.
-        frames: number of frames.
-        referenced: for a DICOMDIR, the files that it lists, as parts of a path; otherwise None.
-    """
-
-    series: str
-    instance: str
-    number: int
-    position: float | None
-    form: tuple[Any, ...]
-    timed: bool
-    plane: tuple[Any, ...] | None
-    frames: int
-    referenced: tuple[tuple[str, ...], ...] | None = None
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What tells whether an instance is wanted, read without its pixels.
-
-    Attributes:
-        instance, study, series: UIDs as the file has them; empty where there is none.
-        attributes: Modality, StationName, BodyPartExamined, SeriesDescription and StudyDescription; empty where there
-            is none.
-        expected: Images in Acquisition; None where it is not stated.
-        equipment: the models that Contributing Equipment Sequence names.
-    """
-
-    instance: str
-    study: str
-    series: str
-    attributes: dict[str, str]
-    expected: int | None
-    equipment: tuple[str, ...]
 
 
 def decode(path: Path, limits: Limits, any_modality: bool) -> Decoded:

@@ -19,8 +19,7 @@ import numpy as np
 from lowlight.errors import InputError, LimitError, NotAnImageError
 from lowlight.imaging import isolation
 from lowlight.imaging.collecting import Found
-from lowlight.imaging.dicom import DicomRestore
-from lowlight.imaging.dicom_decoding import Described
+from lowlight.imaging.dicom_contents import Described
 from lowlight.imaging.filetype import identify, is_clip
 from lowlight.imaging.image import MedicalImage
 from lowlight.imaging.limits import Limits
@@ -103,8 +102,7 @@ def joined(images: Sequence[MedicalImage]) -> MedicalImage:
 def can_be_joined(images: Sequence[MedicalImage]) -> bool:
     """Whether they are what their headers promised: single DICOM frames of one size and number of channels."""
     return all(
-        isinstance(image.restore, DicomRestore) and not image.frames and image.pixels.shape == images[0].pixels.shape
-        for image in images
+        image.kind == "dicom" and not image.frames and image.pixels.shape == images[0].pixels.shape for image in images
     )
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from lowlight.errors import DependencyError, InputError, LimitError, NotAnImageError
-from lowlight.imaging.dicom_decoding import Decoded, Described, Outline
+from lowlight.imaging.dicom_contents import Decoded, Described, Outline
 from lowlight.imaging.limits import WAITING, Limits, way_out
 
 _MODULE = "lowlight.imaging.decoding_process"
@@ -145,6 +145,9 @@ def _started() -> subprocess.Popen[bytes]:
     timer = threading.Timer(_SECONDS_TO_START, child.kill)
     timer.start()
     try:
+        # It takes as long to load as this process, which will want the same library for its answers.
+        import pydicom  # noqa: F401
+
         assert child.stdout is not None
         pickle.load(child.stdout)
     except BaseException as error:
