@@ -1,6 +1,6 @@
 """What a cluster of two worker processes costs beside two independent processes on the same images, in turns.
 
-    python benchmarks/cluster_time.py [--images 60] [--side 192] [--rounds 2]
+    python benchmarks/cluster_time.py [--images 400] [--side 512] [--rounds 3]
 
 `lowlight enhance ALL --cluster local[2]` against two `lowlight enhance HALF` at once; one thread each, --force, so that
 the network runs. Images per second: of the whole command, with its start; and of the time in which the middle four
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as name:

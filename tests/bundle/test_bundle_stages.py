@@ -31,7 +31,7 @@ def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: P
 
     simulating = ("--observations", "12", "--frame_sizes", "[48,64]", "--num_workers", "1")
     simulating += ("--observations_file", str(tmp_path / "observations.pt"))
-    output = stage("tone", *simulating, "--max_epochs", "1")
+    output = stage("tone", *simulating, "--max_epochs", "1", "--damage#iterations", "50")
     assert "12 of 12 observations simulated." in output
     assert "loss_log_mse" in output
     assert len(re.findall(r"Epoch\[\d+\] Metrics -- .*val_psnr", output)) == 1

@@ -130,6 +130,22 @@ def test_statistics_are_learned_once_and_kept_where_weights_bring_them(
     assert torch.equal(network.tone.statistics.mean, before)
 
 
+def test_how_it_learns_about_damage_can_be_set(
+    items: list[dict[str, Any]], network: DualPathNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    step = torch.optim.AdamW.step
+
+    def counted(optimizer: torch.optim.AdamW, *rest: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return step(optimizer, *rest)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    learn_statistics(network.tone, observations(items, network, count=20, clean=0.4), {"iterations": 7})
+    assert steps == 7
+
+
 def test_it_learns_to_tell_damaged_frames_from_good_ones(items: list[dict[str, Any]], network: DualPathNet) -> None:
     torch.manual_seed(5)
     found = observations(items, network, count=200, clean=0.4)

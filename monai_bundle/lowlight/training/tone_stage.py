@@ -49,18 +49,23 @@ class ToneInferer:
         return tone_curve(means, maps[:, :1], maps[:, 1:])
 
 
-def learn_statistics(tone: TonePath, observations: Observations) -> None:
+def learn_statistics(tone: TonePath, observations: Observations, damage: Mapping[str, Any] | None = None) -> None:
     """Give a tone path what it takes from the observations' statistics once and for all: their mean and spread, and by
     what it tells damaged frames from good ones (`learn_damage`).
 
     A tone path that knows these already, from weights with which training starts, keeps them: its weights were trained
     with the former, and a few images of one kind would unlearn the latter.
+
+    Args:
+        tone: in training.
+        observations: to learn from.
+        damage: what is passed on to `learn_damage`; None: its defaults.
     """
     if float(tone.statistics.batches) > 0:
         logger.info("The statistics' mean and spread stay those of the initial weights.")
         return
     tone.statistics.learn(observations.kept["statistics"].to(tone.statistics.mean.device))
-    learn_damage(tone, observations)
+    learn_damage(tone, observations, **(damage or {}))
 
 
 def learn_damage(
