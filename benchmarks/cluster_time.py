@@ -5,7 +5,7 @@
 `lowlight enhance ALL --cluster local[2]` against two `lowlight enhance HALF` at once; one thread each, --force, so that
 the network runs. Images per second: of the whole command, with its start; and of the time in which the middle four
 fifths of the results came. Processor time an image: of all processes, less what they take for a few images, which is
-their start: the difference is what the scheduler and the way to it cost.
+their start: the difference is what the scheduler and the way to it cost. Ratios are medians of the rounds' own.
 """
 
 from __future__ import annotations
@@ -101,17 +101,23 @@ def main() -> None:
     count = arguments.images
     print(f"\n{count} images of {arguments.side} x {arguments.side}, {arguments.rounds} rounds, medians")
     print(f"{'':14} {'whole/s':>9} {'middle/s':>9} {'ms of the processor an image':>30}")
-    table = {}
+    each: dict[str, list[tuple[float, float, float]]] = {}
     for how, runs in found.items():
         per_image = [1000 * (one.cpu - start) / (count - FEW) for one, start in zip(runs, starts[how], strict=True)]
-        table[how] = [statistics.median(one.whole for one in runs), statistics.median(one.middle for one in runs)]
-        table[how].append(statistics.median(per_image))
-        print(f"{how:14} {table[how][0]:9.2f} {table[how][1]:9.2f} {table[how][2]:30.1f}")
-    ratios = [one / other for one, other in zip(table[TOGETHER], table[APART], strict=True)]
+        each[how] = [(one.whole, one.middle, cpu) for one, cpu in zip(runs, per_image, strict=True)]
+    table = {how: [statistics.median(column) for column in zip(*rounds, strict=True)] for how, rounds in each.items()}
+    for how, row in table.items():
+        print(f"{how:14} {row[0]:9.2f} {row[1]:9.2f} {row[2]:30.1f}")
+    # Round by round: the machine's own speed changes from one to the next.
+    pairs = [
+        [one / other for one, other in zip(together, apart, strict=True)]
+        for together, apart in zip(each[TOGETHER], each[APART], strict=True)
+    ]
+    ratios = [statistics.median(column) for column in zip(*pairs, strict=True)]
     group = f"{count} images of {arguments.side} x {arguments.side}, force"
     for kind, unit in enumerate(("images/s, whole", "images/s, middle", "CPU ms an image")):
         for how in (APART, TOGETHER):
-            ratio = table[how][kind] / table[APART][kind]
+            ratio = ratios[kind] if how == TOGETHER else 1.0
             keep(group, f"{how}, {unit}", unit.partition(",")[0], [table[how][kind]], ratio, APART)
     print(f"{'ratio':14} {ratios[0]:9.2f} {ratios[1]:9.2f} {ratios[2]:30.3f}")
 

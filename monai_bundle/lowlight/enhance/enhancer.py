@@ -32,7 +32,7 @@ class Enhancer:
         engine: "onnx" (ONNX Runtime, on the processor), "torch", or "auto": on a processor ONNX Runtime, if the bundle
             has a model.onnx of its weights, else torch. Their results differ by less than 1e-4 of the range.
             "torch-bfloat16" computes the denoise path in 16 bits, on devices that have units for it: about half of the
-            time where that was measured (AMX), for results that differ by a grey level in a quarter of the pixels.
+            time where that was measured (AMX), for results that differ by a grey level in up to a third of the pixels.
         frugal: run in as little memory as possible, in small tiles, which takes about twice the time.
         max_memory: bytes that a process which does nothing else may take, on a processor: tiles are as small as it asks
             for, and images that are too large even so are refused. None: no matter.
