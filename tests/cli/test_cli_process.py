@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import pytest
 import typer
 from cli_runs import dark, grey, load, lowlight, names, save, start, until
 
-from lowlight.batch.signals import Interruption
+from lowlight import Enhancer
+from lowlight.batch.signals import Interruption, leave_at_once, raise_again
 from lowlight.cli.guarding import guarded
-from lowlight.cli.loading import Wanted, begin, loading
+from lowlight.cli.loading import Wanted, begin, loading, when_loaded
 from lowlight.cli.report import Report
 from lowlight.errors import BundleError
 from lowlight.imaging import write_png
@@ -186,6 +188,62 @@ def test_no_network_is_loaded_before_a_command_line_that_may_want_another(words:
     before = threading.active_count()
     begin(words)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("library", "words"), [("yaml", ["enhance", "dark.png", "-o", "out"]), ("typer", ["quantify", "dark.png"])]
+)
+def test_ctrl_c_while_a_library_loads_that_swallows_it_ends_at_once(
+    library: str, words: list[str], tmp_path: Path
+) -> None:
+    stand_in = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    stand_in += "    for _ in range(1000): pass\nexcept BaseException:\n    pass\nprint('went on')\n"
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / f"{library}.py").write_text(stand_in, encoding="utf-8")
+    write_png(dark(grey(64)), tmp_path / "dark.png")
+    paths = os.pathsep.join(filter(None, [str(tmp_path / "first"), os.environ.get("PYTHONPATH")]))
+    child = start(*words, env={**os.environ, "PYTHONPATH": paths}, cwd=tmp_path)
+    assert child.communicate(timeout=60) == ("", "")
+    assert child.returncode == 130
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_is_met_while_the_network_is_waited_for_though_nobody_heard_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never: Future[Enhancer] = Future()
+    interruption = Interruption()
+    interruption.received = signal.SIGINT
+    monkeypatch.setattr("lowlight.cli.loading.interruption", interruption)
+    with pytest.raises(KeyboardInterrupt):
+        when_loaded(never)
+
+
+def test_wrong_usage_does_not_wait_for_the_network(tmp_path: Path) -> None:
+    stand_in = "import threading\nif threading.current_thread() is not threading.main_thread():\n    import time\n"
+    stand_in += "    time.sleep(30)\nraise ImportError\n"
+    (tmp_path / "onnxruntime.py").write_text(stand_in, encoding="utf-8")
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    child = start("enhance", "dark.png", "--brightness", "9", env={**os.environ, "PYTHONPATH": paths}, cwd=tmp_path)
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == 2
+    assert "Traceback" not in said
+
+
+def test_handlers_of_others_and_ignored_signals_stay() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for handler in (signal.SIG_IGN, lambda number, frame: None):
+            signal.signal(signal.SIGINT, handler)
+            leave_at_once()
+            assert signal.getsignal(signal.SIGINT) is handler
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        leave_at_once()
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        raise_again()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_fails_early_is_told_as_ever(tmp_path: Path) -> None:

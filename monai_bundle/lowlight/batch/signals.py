@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Interruption:
@@ -71,3 +72,26 @@ class Interruption:
 
 interruption = Interruption()
 """The one of this process: signals are the process's too."""
+
+
+def leave_at_once() -> None:
+    """Have Ctrl-C end this process at once, without a word, until `Interruption.caught` takes over.
+
+    For the time in which libraries load and nothing has been written. A `KeyboardInterrupt` there can strike where
+    Python or a library swallows it or makes another error of it, or where it leaves a lock of the import system held,
+    which a second thread that imports then waits for without end.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    # A shell that starts a job in the background has it ignore Ctrl-C; whoever set another handler wants that.
+    if here and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def raise_again() -> None:
+    """Undo `leave_at_once`, for a command that meets `KeyboardInterrupt` itself."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)

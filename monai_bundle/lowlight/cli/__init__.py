@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from lowlight.batch.signals import leave_at_once
+
 __all__ = ["main"]
 
 _INTERRUPTED = 130
@@ -17,9 +19,10 @@ _INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
+    leave_at_once()
     try:
         # Imported here so that Ctrl-C while it loads is met as well.
-        from lowlight.cli.loading import begin
+        from lowlight.cli.loading import begin, is_left_over
 
         begin(sys.argv[1:])
 
@@ -30,9 +33,11 @@ def main() -> NoReturn:
             if stream is not None:
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         code = run(sys.argv[1:])
+        hurried = is_left_over()
     except KeyboardInterrupt:
         code = _INTERRUPTED
-    if code == _INTERRUPTED:
+        hurried = True
+    if hurried or code == _INTERRUPTED:
         # Python remembers a Ctrl-C that came while a library was loading and would end by that signal all the same,
         # and what is half loaded need not survive an orderly shutdown. Results are on disk by now.
         with suppress(OSError, ValueError):

@@ -12,7 +12,7 @@ import typer
 
 from lowlight.batch.text import printable
 from lowlight.cli.guarding import guarded
-from lowlight.cli.loading import Wanted, loading
+from lowlight.cli.loading import Wanted, loading, when_loaded
 from lowlight.cli.options import (
     FLAG,
     AnyModality,
@@ -169,7 +169,7 @@ def enhance(
 
         @cache
         def loaded() -> ImageEnhancer:
-            enhancer = ImageEnhancer(wishes, enhancer=None if early is None else early.result())
+            enhancer = ImageEnhancer(wishes, enhancer=None if early is None else when_loaded(early))
             for line in enhancer.outdated:
                 report.note(line)
             return enhancer

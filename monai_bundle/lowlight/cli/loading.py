@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
+
+from lowlight.batch.signals import interruption
 
 if TYPE_CHECKING:
     from lowlight import Enhancer
 
 # With one of these, arguments have to be understood before anything is loaded.
 _DECIDING = ("--device", "--engine", "--size", "--max-memory", "--cluster", "--help", "-h")
+
+_GLANCE = 0.2
+"""Seconds between two looks at whether a signal came that a library has swallowed."""
 
 
 class Wanted(NamedTuple):
@@ -36,9 +41,27 @@ def begin(arguments: Sequence[str]) -> None:
         return
     try:
         _begun[Wanted()] = loading(Wanted())
-    except ImportError:
-        # The command itself meets it again, and says what is missing.
+    except Exception:
+        # The command itself meets it again, and says what is wrong.
         return
+
+
+def is_left_over() -> bool:
+    """Whether a network that has begun to load is wanted by nobody, after wrong usage say."""
+    return bool(_begun)
+
+
+def when_loaded(found: Future[Enhancer]) -> Enhancer:
+    """The engine, once it is there; Ctrl-C is met while it is waited for.
+
+    Raises:
+        KeyboardInterrupt: as `lowlight.batch.signals` has it. Whatever `Enhancer` raises.
+    """
+    while True:
+        wait([found], _GLANCE)
+        interruption.check()
+        if found.done():
+            return found.result()
 
 
 def loading(wanted: Wanted) -> Future[Enhancer]:

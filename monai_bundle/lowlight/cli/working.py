@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lowlight.batch.signals import raise_again
 from lowlight.cli.options import Device, EngineName, NetworkSize, RunningEngine, Size
 
 
@@ -29,4 +30,5 @@ def worker(
     """
     from lowlight.services.worker import run_worker
 
+    raise_again()
     run_worker(bundle, engine.value, device, temporary, size.value)
