@@ -123,7 +123,7 @@ class Clip:
             raise InputError(path, "is no film of a supported type", "convert it to MP4, Matroska or AVI")
         if find_spec("av") is None:
             raise DependencyError(
-                f"{path}: films need the package av, which is not installed; pip install 'lowlight-enhance[video]'"
+                "films need the package av, which is not installed; pip install 'lowlight-enhance[video]'"
             )
         clip = cls(path, container, limits)
         try:
