@@ -294,3 +294,13 @@ def largest_file(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_word_that_became_an_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = save(dark(grey()), tmp_path / "dark.png")
+    ended = lowlight(capsys, "enhance", image, "--preview", "off", "-o", tmp_path / "out.png")
+    assert ended.code == 2
+    assert "off does not exist" in " ".join(ended.err.replace("│", " ").split())
+    ended = lowlight(capsys, "enhance", image, image, "-o", tmp_path / "out.png")
+    assert ended.code == 2
+    assert "does not exist" not in ended.err

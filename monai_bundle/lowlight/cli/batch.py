@@ -80,8 +80,10 @@ def plan(paths: Sequence[Path], output: Path, dicom: DicomReading | None = None,
             raise typer.BadParameter("it is a folder of inputs, which stay as they are; name another", param_hint=_OUT)
     named_file = bool(split_suffix(output.name)[1]) and not is_folder(output)
     if named_file and (folders or len(paths) > 1):
+        # A word behind an option that takes none is an input, too.
+        absent = next((f" ({printable(path)} does not exist)" for path in paths if not os.path.lexists(path)), "")
         raise typer.BadParameter(
-            f"{output} is the name of a file, but there may be several results; name a folder", param_hint=_OUT
+            f"{output} is the name of a file, but there may be several results{absent}; name a folder", param_hint=_OUT
         )
     if len(paths) == 1 and not folders:
         _check_known_suffix(output)
