@@ -33,13 +33,13 @@ def main() -> NoReturn:
             if stream is not None:
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         code = run(sys.argv[1:])
-        hurried = is_left_over()
+        hurried = code == _INTERRUPTED or is_left_over()
     except KeyboardInterrupt:
-        code = _INTERRUPTED
-        hurried = True
-    if hurried or code == _INTERRUPTED:
+        code, hurried = _INTERRUPTED, True
+    if hurried:
         # Python remembers a Ctrl-C that came while a library was loading and would end by that signal all the same,
-        # and what is half loaded need not survive an orderly shutdown. Results are on disk by now.
+        # and neither that nor a network that nobody wants is worth the wait of an orderly shutdown. Results are on disk
+        # by now.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

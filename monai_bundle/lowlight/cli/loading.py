@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowlight.batch.signals import interruption
+from lowlight.bundle import DEFAULT_SIZE
 
 if TYPE_CHECKING:
     from lowlight import Enhancer
@@ -25,7 +26,7 @@ class Wanted(NamedTuple):
     device: str = "auto"
     engine: str = "auto"
     max_memory: int | None = None
-    size: str = "default"
+    size: str = DEFAULT_SIZE
 
 
 _begun: dict[Wanted, Future[Enhancer]] = {}
