@@ -1,4 +1,4 @@
-"""The two stages, tone.yaml and denoise.yaml, one after the other as a user runs them."""
+"""The stages, tone.yaml, denoise.yaml and details.yaml, one after the other as a user runs them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,9 @@ def weights(file: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: Path, tmp_path: Path) -> None:
-    def stage(name: str, *options: str | Path) -> str:
-        command = monai_bundle(
-            "training",
-            "--config_file",
-            f"['configs/train.yaml','configs/observations.yaml','configs/{name}.yaml']",
-        )
+    def stage(name: str, *options: str | Path, after: tuple[str, ...] = ()) -> str:
+        stages = ",".join(f"'configs/{part}.yaml'" for part in ("train", "observations", *after, name))
+        command = monai_bundle("training", "--config_file", f"[{stages}]")
         command += ["--dataset_dir", images, "--output_dir", tmp_path / name, *TRAINING, *options]
         return run(command, tmp_path / "log.txt").succeeded()
 
@@ -54,6 +51,16 @@ def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: P
     for found in (weights(tmp_path / "denoise" / "model.pt"), state["network"], state["averaged"]):
         assert all(torch.equal(found[name], tone[name]) for name in tone if name.startswith("tone."))
     assert any(not torch.equal(state["network"][name], tone[name]) for name in tone if name.startswith("denoise."))
+
+    before = tmp_path / "denoise" / "model.pt"
+    output = stage("details", *simulating, "--initial_weights", before, "--max_epochs", "1", after=("denoise",))
+    assert all(f"loss_{term}" in output for term in ("lost", "invented", "drift", "contrast"))
+    state = torch.load(tmp_path / "details" / "checkpoint_epoch=1.pt", map_location="cpu", weights_only=True)
+    start, mean = weights(before), weights(tmp_path / "details" / "model.pt")
+    for name, values in state["averaged"].items():
+        torch.testing.assert_close(mean[name], (start[name] + values) / 2)
+        assert not name.startswith("tone.") or torch.equal(values, start[name])
+    assert any(not torch.equal(mean[name], start[name]) for name in mean)
 
 
 def test_fine_tuning_moves_the_tone_path_and_holds_it_at_its_start(images: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.nn import functional
 
 from lowlight.model.features import FeatureNet, FeaturePerceptualLoss, ModalityAndTurnLoss
-from lowlight.model.losses import EnhancementLoss, contrast_loss, gaussian_likelihood, structural_loss
+from lowlight.model.losses import EnhancementLoss, contrast_loss, findings_loss, gaussian_likelihood, structural_loss
 from lowlight.model.metrics import (
     PSNR,
     SSIM,
@@ -231,3 +231,70 @@ def test_the_contrast_of_detail_is_asked_back_and_noise_is_no_detail() -> None:
     assert contrast_loss(noisy, truth) == pytest.approx(0.4**2, rel=0.05)
     flat = torch.full((1, 3, 96, 96), 0.5)
     assert contrast_loss(flat + 0.001 * torch.randn(1, 3, 96, 96), flat) < 1e-3
+
+
+def with_dots(image: torch.Tensor, contrast: float, rows: tuple[int, ...] = (30, 66, 102)) -> torch.Tensor:
+    """Images (B, 3, 144, 144) with dots of 3 px, bright ones and dark ones."""
+    drawn = image.clone()
+    for column, sign in ((40, 1), (100, -1)):
+        for row in rows:
+            drawn[..., row : row + 3, column : column + 3] += sign * contrast
+    return drawn
+
+
+@pytest.fixture
+def plain() -> torch.Tensor:
+    return torch.full((2, 3, 144, 144), 0.5)
+
+
+@pytest.mark.parametrize(("kept", "missing"), [(1.2, 0.0), (1.0, 0.0), (0.9, 0.0), (0.5, 0.4), (0.0, 0.9), (-1.0, 1.9)])
+def test_findings_count_by_the_share_of_contrast_they_miss(plain: torch.Tensor, kept: float, missing: float) -> None:
+    truth, image = with_dots(plain, 0.2), with_dots(plain, 0.2 * kept)
+    lost, _ = findings_loss(image, truth, truth)
+    count = 2 * 6 * 2  # images, dots, diameters
+    assert float(lost) == pytest.approx(missing * count / (count + 10), abs=1e-3)
+
+
+def test_of_a_finding_that_noise_hides_nothing_is_asked(plain: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    truth = with_dots(plain, 0.06)
+    seen = truth + 0.3 * torch.randn(2, 1, 144, 144)
+    assert findings_loss(plain, truth, seen)[0] < 0.1
+    assert findings_loss(plain, truth, truth)[0] > 0.5
+
+
+def test_what_looks_like_a_finding_and_is_none_counts_unless_noise_leaves_nothing_to_read(plain: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    faint, plainly = (with_dots(plain, contrast) for contrast in (0.025, 0.2))
+    assert findings_loss(faint, plain, plain)[1] == 0
+    invented = findings_loss(plainly, plain, plain)[1]
+    assert invented > 0.1
+    noise = plain + 0.3 * torch.randn(2, 1, 144, 144)
+    assert findings_loss(plainly, plain, noise)[1] < 0.1 * invented
+    # Less than twice of what is there is none.
+    assert findings_loss(plainly, with_dots(plain, 0.12), plain)[1] < 1e-6
+
+
+def test_findings_pull_at_the_image_alone_and_no_gradient_is_without_end(plain: torch.Tensor) -> None:
+    truth = with_dots(plain, 0.2)
+    for image in (with_dots(plain, 0.1), plain.clone(), truth.clone()):
+        image.requires_grad_()
+        lost, invented = findings_loss(image, truth, truth)
+        (lost + invented).backward()
+        assert image.grad is not None
+        assert image.grad.isfinite().all()
+    flat = findings_loss(plain, plain, plain)
+    assert [float(value) for value in flat] == [0, 0]
+
+
+def test_brightness_is_held_where_it_was(truth: torch.Tensor) -> None:
+    names = ("mse", "absolute", "ssim", "perceptual", "low_frequency", "likelihood")
+    loss = EnhancementLoss(**dict.fromkeys(names, 0.0), drift=1.0)
+    prediction = torch.rand(2, 9, 144, 160)
+    start = prediction[:, :3]
+    assert float(loss(torch.cat([prediction, start], 1), truth)) == 0
+    brighter = torch.cat([prediction[:, :3] + 0.1, prediction[:, 3:]], 1)
+    assert float(loss(torch.cat([brighter, start], 1), truth)) == pytest.approx(0.1, rel=1e-4)
+    assert "drift" in loss.terms
+    with pytest.raises(ValueError, match="drift > 0 needs"):
+        loss(prediction, truth)

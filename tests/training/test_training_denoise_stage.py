@@ -18,8 +18,8 @@ from lowlight.errors import InputError
 from lowlight.imaging.transforms import ReadImaged
 from lowlight.model.losses import EnhancementLoss
 from lowlight.model.network import DualPathNet
-from lowlight.training.denoise_stage import PatchInferer, mirror, prepare_batch
-from lowlight.training.handlers import Frozen
+from lowlight.training.denoise_stage import PatchInferer, as_it_was, mirror, prepare_batch
+from lowlight.training.handlers import Frozen, export_weights
 from lowlight.training.observations import Observations, Patches, RandPatchesOfFramed, SeenByTonePathd
 from lowlight.training.transforms import RandFramed, ThreeChannelsd
 
@@ -94,6 +94,25 @@ def test_in_bfloat16_the_patches_come_out_nearly_alike(network: DualPathNet) -> 
     assert rounded.dtype == torch.float32
     assert not torch.equal(exact, rounded)
     torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
+
+
+def test_the_network_as_it_was_says_its_part_and_learns_nothing(tmp_path: Path, network: DualPathNet) -> None:
+    network.eval()
+    export_weights(network, tmp_path / "model.pt")
+    start = as_it_was(network, tmp_path / "model.pt")
+    torch.nn.init.normal_(network.denoise.exit.conv.weight, std=0.05)
+    _, batch = frame_and_batch(network, (64, 64))
+    observed, _, extra, _ = prepare_batch(batch, "cpu")
+    both = PatchInferer(start=start)(observed, network, *extra)
+    assert both.shape == (4, 12, SIZE, SIZE)
+    torch.testing.assert_close(both[:, :9], PatchInferer()(observed, network, *extra))
+    torch.testing.assert_close(both[:, 9:], PatchInferer()(observed, start, *extra)[:, :3])
+    assert not torch.allclose(both[:, :3], both[:, 9:])
+    both.sum().backward()
+    assert all(values.grad is None for values in start.parameters())
+    assert network.denoise.exit.conv.weight.grad is not None
+    with pytest.raises(InputError, match="no such file"):
+        as_it_was(network, tmp_path / "none.pt")
 
 
 def test_patches_are_mirrored_both_ways_by_halves(network: DualPathNet) -> None:

@@ -31,6 +31,7 @@ from lowlight.training.handlers import (
     GradientClip,
     GroupedMetrics,
     LossTerms,
+    MeanWithStart,
     Progress,
     ResumeLatest,
     Validation,
@@ -254,6 +255,19 @@ def test_anchored_weights_stay_near_their_start(items: list[dict[str, Any]]) -> 
     assert 0 == fixed < held < 0.7 * free
     with pytest.raises(ValueError, match="pull"):
         Anchored(small_network(), 1.5)
+
+
+def test_the_mean_with_the_start_is_written_when_training_ends(tmp_path: Path, items: list[dict[str, Any]]) -> None:
+    network, start, file = small_network(), tmp_path / "start.pt", tmp_path / "model.pt"
+    export_weights(network, start)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    trainer_of(network, items, [MeanWithStart(network, start, 0.25, file)], epochs=2).run()
+    mean = torch.load(file, weights_only=True)
+    for name, values in network.state_dict().items():
+        assert not torch.equal(values, before[name])
+        torch.testing.assert_close(mean[name], 0.75 * before[name] + 0.25 * values)
+    with pytest.raises(ValueError, match="share must lie in"):
+        MeanWithStart(network, start, 1.5, file)
 
 
 def test_the_terms_of_the_loss_are_published_as_means_over_the_epoch(items: list[dict[str, Any]]) -> None:

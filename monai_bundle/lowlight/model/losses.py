@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lowlight.model.network import split_prediction
+from lowlight.model.network import prediction_channels, split_prediction
+
+PREDICTED = prediction_channels(3)
 
 BLOCK = 8
 """Side in pixels of the blocks whose means are the low frequencies that the tone path answers for."""
@@ -23,6 +25,28 @@ CONTRAST_WINDOW = 15
 
 FAINTEST = 2e-5
 """Mean square of detail below which an image counts as flat, and no contrast is asked of it."""
+
+DIAMETERS = (3, 6)
+"""px, of the discs whose contrast to their surroundings tells a small finding."""
+
+FAINTEST_FINDING = 0.03
+"""Contrast, as a share of black to white, below which a disc is none."""
+
+CONSPICUOUS = 3.0
+"""How many times what such discs stand out nearby (root mean square) one must, to count as a finding."""
+
+ENOUGH = 0.1
+"""Share of its contrast that a finding may miss."""
+
+FEW_FINDINGS = 10
+"""Findings in a batch up to which they count in part only: the mean over two or three is chance."""
+
+UNREADABLE = 0.03
+"""RMS contrast of the smallest discs in the noise at which what is invented counts half: far beyond, all texture is a
+guess."""
+
+DRIFT_BLOCK = 16
+"""Side in pixels of the blocks whose brightness is held."""
 
 
 class EnhancementLoss(nn.Module):
@@ -41,6 +65,10 @@ class EnhancementLoss(nn.Module):
             `contrast_loss`. The least squared error of what can only be guessed is a fainter copy of it: that is how a
             small finding gets lost.
         ssim: 1 - SSIM of the luminance, Gaussian window of sigma 1.5 (Wang et al. 2004), see `structural_loss`.
+        lost, invented: what has become of small findings, and what looks like one and is none, see `findings_loss`. To
+            a mean over pixels a dot of three of them is nothing; these two count findings.
+        drift: absolute error of the block means of the enhanced image against those that it had at the start. What a
+            tone path has decided, the other can learn to correct by what is wrong with it on training images.
         perceptual: weight of `perceptual_loss`.
         low_frequency: absolute error of the block means of T(y) alone: the tone path must not lean on the residual.
         likelihood: Gaussian negative log-likelihood of the actual error under the expected one; trains only the
@@ -50,8 +78,10 @@ class EnhancementLoss(nn.Module):
         perceptual_share: share of the batch on which the perceptual term is computed. Features cost more than the
             network itself; over many batches a part of each has the same mean gradient.
 
-    Call with the network's output (B, 9, H, W) and the truth (B, 3, H, W) in [0, 1]; returns a scalar. After each call
-    `terms` holds the unweighted terms as floats, for logs.
+    Call with the network's output (B, 9, H, W) and the truth (B, 3, H, W) in [0, 1]; returns a scalar. `drift` needs
+    (B, 12, H, W): behind the output the enhanced image of the network as it was at the start
+    (`lowlight.training.denoise_stage.PatchInferer`). After each call `terms` holds the unweighted terms as floats, for
+    logs.
     """
 
     def __init__(
@@ -68,6 +98,9 @@ class EnhancementLoss(nn.Module):
         fitted: float = 0.0,
         detail: float = 0.0,
         contrast: float = 0.0,
+        lost: float = 0.0,
+        invented: float = 0.0,
+        drift: float = 0.0,
     ) -> None:
         super().__init__()
         if perceptual > 0 and perceptual_loss is None:
@@ -79,6 +112,9 @@ class EnhancementLoss(nn.Module):
             "fitted": fitted,
             "detail": detail,
             "contrast": contrast,
+            "lost": lost,
+            "invented": invented,
+            "drift": drift,
             "ssim": ssim,
             "perceptual": perceptual,
             "low_frequency": low_frequency,
@@ -93,6 +129,9 @@ class EnhancementLoss(nn.Module):
             return self._total(prediction, truth)
 
     def _total(self, prediction: Tensor, truth: Tensor) -> Tensor:
+        prediction, start = prediction[:, :PREDICTED], prediction[:, PREDICTED:]
+        if self.weights["drift"] and start.shape[1] == 0:
+            raise ValueError("drift > 0 needs what the network gave at the start, see PatchInferer")
         parts = split_prediction(prediction.float())
         shown = _shown(parts.enhanced)
         error = shown - truth
@@ -102,7 +141,7 @@ class EnhancementLoss(nn.Module):
             terms["absolute"] = error.abs().mean()
         if self.weights["log_mse"]:
             terms["log_mse"] = torch.log10(per_image + 1e-5).mean()
-        if self.weights["fitted"] or self.weights["detail"] or self.weights["contrast"]:
+        if any(self.weights[name] for name in ("fitted", "detail", "contrast", "lost", "invented")):
             fitted = _fitted(shown, truth)
             fitted_error = (fitted - truth).square()
             if self.weights["fitted"]:
@@ -111,6 +150,9 @@ class EnhancementLoss(nn.Module):
                 terms["detail"] = (_detail(truth) * fitted_error).mean()
             if self.weights["contrast"]:
                 terms["contrast"] = contrast_loss(fitted, truth)
+            if self.weights["lost"] or self.weights["invented"]:
+                toned = _shown((parts.enhanced - parts.residual).detach())
+                terms["lost"], terms["invented"] = findings_loss(fitted, truth, _fitted(toned, truth))
         if self.weights["ssim"]:
             terms["ssim"] = structural_loss(shown.mean(1), truth.mean(1))
         if self.weights["perceptual"] and self.perceptual_loss is not None:
@@ -119,6 +161,9 @@ class EnhancementLoss(nn.Module):
         if self.weights["low_frequency"]:
             brightness_error = _block_means(parts.enhanced - parts.residual) - _block_means(truth)
             terms["low_frequency"] = brightness_error.abs().mean()
+        if self.weights["drift"]:
+            before, now = (functional.avg_pool2d(each, DRIFT_BLOCK) for each in (start.float(), parts.enhanced))
+            terms["drift"] = (now - before).abs().mean()
         if self.weights["likelihood"]:
             terms["likelihood"] = gaussian_likelihood(error.detach(), parts.log_error)
         self.terms = {name: float(value.detach()) for name, value in terms.items()}
@@ -142,6 +187,75 @@ def _beyond_mean(image: Tensor) -> Tensor:
     return luminance - functional.avg_pool2d(
         luminance, CONTRAST_WINDOW, stride=1, padding=reach, count_include_pad=False
     )
+
+
+def findings_loss(image: Tensor, truth: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """How much contrast small findings have lost, and how much is invented that looks like one; two scalars.
+
+    A finding is a place where a disc (`DIAMETERS`) stands out of the truth further than those around it, by
+    `FAINTEST_FINDING` at least and `CONSPICUOUS` times as far as discs nearby do, and is just as conspicuous in what
+    was seen: of one that the noise hides nothing is asked.
+
+    Lost: the mean over findings of the share of their contrast that is missing, beyond `ENOUGH`. A share, and not its
+    square, because the least squared error of what is probably there is a fainter copy of it.
+
+    Invented: the root mean square over an image of the contrast that discs have beyond twice that of the truth within 2
+    px and `FAINTEST_FINDING`, in units of that and of one pixel in 1000, less where noise leaves nothing to read
+    (`UNREADABLE`); the mean over images.
+
+    Args:
+        image: (B, C, H, W), brightness-fitted to the truth; gradients flow into it.
+        truth: (B, C, H, W).
+        seen: (B, C, H, W), the observation under its tone, brightness-fitted to the truth.
+    """
+    image, truth, seen = (each.mean(1) for each in (image, truth, seen))
+    missing, invented, noise = [], [], []
+    for diameter in DIAMETERS:
+        discs = _Discs(diameter, image)
+        given, wanted, shown = (discs.contrast(each) for each in (image, truth, seen))
+        size = wanted.abs()
+        found = (size >= FAINTEST_FINDING) & (size == functional.max_pool2d(size, 5, 1, 2))
+        found &= discs.conspicuous(wanted, wanted) & discs.conspicuous(shown, wanted)
+        missing.append((1 - given[found] / wanted[found]).clamp(min=ENOUGH) - ENOUGH)
+        for direction in (1, -1):
+            near = functional.max_pool2d(direction * wanted, 5, 1, 2).clamp(min=0)
+            beyond = ((direction * given - 2 * near) / FAINTEST_FINDING - 1).clamp(min=0)
+            invented.append(beyond.square().mean((1, 2)))
+        noise.append((shown - wanted).square().mean((1, 2)).sqrt())
+    every = torch.cat(missing)
+    readable = 1 / (1 + (noise[0] / UNREADABLE) ** 4)
+    # The offset keeps the root's gradient finite where nothing is invented.
+    much = (1000 * torch.stack(invented).sum(0) + 0.01).sqrt() - 0.1
+    return every.sum() / (len(every) + FEW_FINDINGS), (readable * much).mean()
+
+
+class _Discs:
+    """How discs of one diameter in pixels stand out of images (B, H, W): differences of Gaussians that give 1 in the
+    middle of a disc of 1, as `lowlight.evaluation.planting` measures false details."""
+
+    def __init__(self, diameter: int, like: Tensor) -> None:
+        self.inner, self.outer, self.nearby = (
+            [_gaussian(side, sigma, like) for side in like.shape[-2:]]
+            for sigma in (diameter / 4, diameter, 2 * diameter)
+        )
+
+    def contrast(self, image: Tensor) -> Tensor:
+        inner, outer = (rows @ image @ columns.T for rows, columns in (self.inner, self.outer))
+        return (inner - outer) / (math.exp(-1 / 8) - math.exp(-2))
+
+    def conspicuous(self, response: Tensor, direction: Tensor) -> Tensor:
+        """Where a response in the direction of another one stands out of those nearby."""
+        rows, columns = self.nearby
+        return response * direction.sign() >= CONSPICUOUS * (rows @ response.square() @ columns.T).sqrt()
+
+
+def _gaussian(length: int, sigma: float, like: Tensor) -> Tensor:
+    """Weights (length, length) of a Gaussian around each place, scaled to a sum of 1 at the edges too."""
+    places = torch.arange(length, device=like.device, dtype=like.dtype)
+    weights = torch.exp(-((places[None, :] - places[:, None]) ** 2) / (2 * sigma * sigma))
+    # What is next to nothing is nothing: denormal numbers make products thirty times as slow.
+    weights = torch.where(weights < 1e-6, 0, weights)
+    return weights / weights.sum(1, keepdim=True)
 
 
 def structural_loss(image: Tensor, truth: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ whole frame, and gets its part of the frame's maps.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from lowlight.model.network import DualPathNet, has_colour
 from lowlight.model.resampling import spline_matrix
+from lowlight.training.handlers import load_weights
 
 
 def prepare_batch(
@@ -50,10 +53,11 @@ class PatchInferer:
     Args:
         bfloat16: compute convolutions in bfloat16 where the device has units for it (`lowlight.model.precision`):
             there, with channels last, a step takes some three fifths of the time.
+        start: the network as it was, under the same tone path; what it makes of the patches is given along.
     """
 
-    def __init__(self, bfloat16: bool = False) -> None:
-        self.bfloat16 = bfloat16
+    def __init__(self, bfloat16: bool = False, start: DualPathNet | None = None) -> None:
+        self.bfloat16, self.start = bfloat16, start
 
     def __call__(
         self,
@@ -65,7 +69,8 @@ class PatchInferer:
         frame_sizes: Tensor,
         mirrored: Tensor,
     ) -> Tensor:
-        """The network's output (B, 9, size, size) for mirrored patches (B, 3, size, size) of frames."""
+        """The network's output (B, 9, size, size) for mirrored patches (B, 3, size, size) of frames; with `start` (B,
+        12, size, size), where the last three are the enhanced patches of that."""
         controls = network.tone.decide(cells, statistics)
         parts = [
             _rows(height, controls.shape[-2], top, patches.shape[-2], controls)
@@ -77,7 +82,24 @@ class PatchInferer:
         ]
         maps = mirror(torch.stack(parts), mirrored)
         with torch.autocast(patches.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return network.apply_tone(patches.contiguous(memory_format=torch.channels_last), maps, has_colour(patches))
+            patches = patches.contiguous(memory_format=torch.channels_last)
+            output = network.apply_tone(patches, maps, has_colour(patches))
+            if self.start is None:
+                return output
+            with torch.no_grad():
+                before = self.start.apply_tone(patches, maps, has_colour(patches))
+            return torch.cat([output, before[:, : patches.shape[1]]], dim=1)
+
+
+def as_it_was(network: DualPathNet, file: str | Path) -> DualPathNet:
+    """A copy of a network with saved weights, which no training changes: `start` of `PatchInferer`.
+
+    Raises:
+        InputError: no such file, or the weights of another network.
+    """
+    copy = deepcopy(network)
+    load_weights(copy, file)
+    return copy.requires_grad_(False).eval()
 
 
 def _rows(size: int, controls: int, first: int, count: int, like: Tensor) -> Tensor:
