@@ -25,7 +25,7 @@ from matplotlib.ticker import MaxNLocator
 
 INK, FAINT, GRID = "#22262b", "#8a929c", "#e6e9ed"
 SHADES = {"all": INK, "light": "#e0a100", "medium": "#d1495b", "heavy": "#3d5a98"}
-TERMS = ("#3d5a98", "#d1495b", "#2a9d8f", "#e0a100", "#7b5ea7", "#8c6d46", "#5f6b76", "#b0588f")
+TERMS = ("#3d5a98", "#d1495b", "#2a9d8f", "#e0a100", "#7b5ea7", "#8c6d46", "#5f6b76", "#b0588f", "#e36f1e", "#7aa5d2")
 ROWS = (("loss", 1.1), ("terms", 1.3), ("psnr", 1.6), ("ssim", 1.3))
 """Panels from top to bottom, and their relative heights."""
 

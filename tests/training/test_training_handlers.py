@@ -270,6 +270,17 @@ def test_the_mean_with_the_start_is_written_when_training_ends(tmp_path: Path, i
         MeanWithStart(network, start, 1.5, file)
 
 
+def test_a_mean_is_not_mixed_again_when_nothing_is_left_to_train(tmp_path: Path, items: list[dict[str, Any]]) -> None:
+    network, start, file = small_network(), tmp_path / "start.pt", tmp_path / "model.pt"
+    export_weights(network, start)
+    handler = MeanWithStart(network, start, 0.5, file)
+    trainer = trainer_of(network, items, [handler], epochs=1)
+    handler(trainer)
+    assert not file.exists()
+    trainer.run()
+    assert file.exists()
+
+
 def test_the_terms_of_the_loss_are_published_as_means_over_the_epoch(items: list[dict[str, Any]]) -> None:
     torch.manual_seed(0)
     network = DualPathNet(tone_size=16, tone_widths=(4, 8), denoise_widths=(4, 4), denoise_blocks=(1, 1))

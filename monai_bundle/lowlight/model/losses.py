@@ -11,6 +11,7 @@ from torch.nn import functional
 from lowlight.model.network import prediction_channels, split_prediction
 
 PREDICTED = prediction_channels(3)
+"""Channels of the network's output for colour; what lies behind them is not its own."""
 
 BLOCK = 8
 """Side in pixels of the blocks whose means are the low frequencies that the tone path answers for."""
@@ -35,8 +36,8 @@ FAINTEST_FINDING = 0.03
 CONSPICUOUS = 3.0
 """How many times what such discs stand out nearby (root mean square) one must, to count as a finding."""
 
-ENOUGH = 0.1
-"""Share of its contrast that a finding may miss."""
+KEPT_ENOUGH = 0.9
+"""Share of its true contrast from which on nothing more is asked of a finding."""
 
 FEW_FINDINGS = 10
 """Findings in a batch up to which they count in part only: the mean over two or three is chance."""
@@ -50,7 +51,7 @@ DRIFT_BLOCK = 16
 
 
 class EnhancementLoss(nn.Module):
-    """Weighted sum of the terms below; a term of weight 0 costs nothing.
+    """Weighted sum of the terms below; a term of weight 0 costs nothing (`lost` and `invented` are computed together).
 
     Args:
         mse: mean squared error of the enhanced image.
@@ -129,8 +130,8 @@ class EnhancementLoss(nn.Module):
             return self._total(prediction, truth)
 
     def _total(self, prediction: Tensor, truth: Tensor) -> Tensor:
-        prediction, start = prediction[:, :PREDICTED], prediction[:, PREDICTED:]
-        if self.weights["drift"] and start.shape[1] == 0:
+        prediction, before = prediction[:, :PREDICTED], prediction[:, PREDICTED:]
+        if self.weights["drift"] and before.shape[1] == 0:
             raise ValueError("drift > 0 needs what the network gave at the start, see PatchInferer")
         parts = split_prediction(prediction.float())
         shown = _shown(parts.enhanced)
@@ -162,8 +163,8 @@ class EnhancementLoss(nn.Module):
             brightness_error = _block_means(parts.enhanced - parts.residual) - _block_means(truth)
             terms["low_frequency"] = brightness_error.abs().mean()
         if self.weights["drift"]:
-            before, now = (functional.avg_pool2d(each, DRIFT_BLOCK) for each in (start.float(), parts.enhanced))
-            terms["drift"] = (now - before).abs().mean()
+            was, now = (functional.avg_pool2d(each, DRIFT_BLOCK) for each in (before.float(), parts.enhanced))
+            terms["drift"] = (now - was).abs().mean()
         if self.weights["likelihood"]:
             terms["likelihood"] = gaussian_likelihood(error.detach(), parts.log_error)
         self.terms = {name: float(value.detach()) for name, value in terms.items()}
@@ -196,12 +197,14 @@ def findings_loss(image: Tensor, truth: Tensor, seen: Tensor) -> tuple[Tensor, T
     `FAINTEST_FINDING` at least and `CONSPICUOUS` times as far as discs nearby do, and is just as conspicuous in what
     was seen: of one that the noise hides nothing is asked.
 
-    Lost: the mean over findings of the share of their contrast that is missing, beyond `ENOUGH`. A share, and not its
-    square, because the least squared error of what is probably there is a fainter copy of it.
+    Lost: the mean over findings of the share of their contrast that is missing to `KEPT_ENOUGH`; exaggeration costs
+    nothing here. A share, and not its square, because the least squared error of what is probably there is a fainter
+    copy of it.
 
-    Invented: the root mean square over an image of the contrast that discs have beyond twice that of the truth within 2
-    px and `FAINTEST_FINDING`, in units of that and of one pixel in 1000, less where noise leaves nothing to read
-    (`UNREADABLE`); the mean over images.
+    Invented: the contrast, in units of `FAINTEST_FINDING`, that bright and dark discs have beyond one unit and beyond
+    twice the truth's in the same direction within 2 px; squares are summed over diameters and directions, averaged over
+    an image and counted by one pixel in 1000. The mean over images of the root, less where noise leaves nothing to
+    read (`UNREADABLE`).
 
     Args:
         image: (B, C, H, W), brightness-fitted to the truth; gradients flow into it.
@@ -209,21 +212,23 @@ def findings_loss(image: Tensor, truth: Tensor, seen: Tensor) -> tuple[Tensor, T
         seen: (B, C, H, W), the observation under its tone, brightness-fitted to the truth.
     """
     image, truth, seen = (each.mean(1) for each in (image, truth, seen))
-    missing, invented, noise = [], [], []
+    missing, invented = [], []
+    noise = image.new_zeros(len(image))
     for diameter in DIAMETERS:
         discs = _Discs(diameter, image)
         given, wanted, shown = (discs.contrast(each) for each in (image, truth, seen))
         size = wanted.abs()
         found = (size >= FAINTEST_FINDING) & (size == functional.max_pool2d(size, 5, 1, 2))
         found &= discs.conspicuous(wanted, wanted) & discs.conspicuous(shown, wanted)
-        missing.append((1 - given[found] / wanted[found]).clamp(min=ENOUGH) - ENOUGH)
+        missing.append((KEPT_ENOUGH - given[found] / wanted[found]).clamp(min=0))
         for direction in (1, -1):
             near = functional.max_pool2d(direction * wanted, 5, 1, 2).clamp(min=0)
             beyond = ((direction * given - 2 * near) / FAINTEST_FINDING - 1).clamp(min=0)
             invented.append(beyond.square().mean((1, 2)))
-        noise.append((shown - wanted).square().mean((1, 2)).sqrt())
+        if diameter == min(DIAMETERS):
+            noise = (shown - wanted).square().mean((1, 2)).sqrt()
     every = torch.cat(missing)
-    readable = 1 / (1 + (noise[0] / UNREADABLE) ** 4)
+    readable = 1 / (1 + (noise / UNREADABLE) ** 4)
     # The offset keeps the root's gradient finite where nothing is invented.
     much = (1000 * torch.stack(invented).sum(0) + 0.01).sqrt() - 0.1
     return every.sum() / (len(every) + FEW_FINDINGS), (readable * much).mean()
@@ -231,7 +236,7 @@ def findings_loss(image: Tensor, truth: Tensor, seen: Tensor) -> tuple[Tensor, T
 
 class _Discs:
     """How discs of one diameter in pixels stand out of images (B, H, W): differences of Gaussians that give 1 in the
-    middle of a disc of 1, as `lowlight.evaluation.planting` measures false details."""
+    middle of a disc of 1. Close to what `lowlight.evaluation.planting` measures, in a form that gradients pass."""
 
     def __init__(self, diameter: int, like: Tensor) -> None:
         self.inner, self.outer, self.nearby = (

@@ -169,14 +169,22 @@ class MeanWithStart:
     def __init__(self, network: nn.Module, start: str | Path, share: float, file: str | Path) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"share must lie in [0, 1], got {share}")
-        self.network, self.start, self.share, self.file = network, start, share, file
+        self.network, self.start, self.share, self.file = network, Path(start), share, Path(file)
+        self.learned = False
 
     def attach(self, engine: Engine) -> None:
-        """Act when `engine` has finished."""
+        """Act when `engine` has finished, if it has trained at all: a finished training that is started again must not
+        mix with other initial weights what it has mixed before."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._has_learned)
         engine.add_event_handler(Events.COMPLETED, self)
+
+    def _has_learned(self, engine: Engine) -> None:
+        self.learned = True
 
     def __call__(self, engine: Engine) -> None:
         """Write the file."""
+        if not self.learned:
+            return
         mean = deepcopy(self.network).cpu().float()
         learned = {name: values.clone() for name, values in mean.state_dict().items()}
         load_weights(mean, self.start)
