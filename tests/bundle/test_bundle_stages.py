@@ -63,6 +63,19 @@ def test_the_tone_path_is_trained_alone_then_the_denoise_path_under_it(images: P
     assert any(not torch.equal(mean[name], start[name]) for name in mean)
 
 
+def test_small_findings_are_taught_to_the_size_fast_from_its_own_weights(images: Path, tmp_path: Path) -> None:
+    start = BUNDLE / "models" / "fast.pt"
+    stages = ",".join(f"'configs/{name}.yaml'" for name in ("train", "observations", "denoise", "fast", "details"))
+    command = monai_bundle("training", "--config_file", f"[{stages}]", "--dataset_dir", images, *TRAINING)
+    command += ["--output_dir", tmp_path, "--observations_file", tmp_path / "observations.pt", "--observations", "12"]
+    command += ["--frame_sizes", "[48,64]", "--initial_weights", start, "--max_epochs", "1", "--learning_rate", "0.0"]
+    run(command, tmp_path / "log.txt").succeeded()
+    found, expected = (torch.load(file, weights_only=True) for file in (tmp_path / "model.pt", start))
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-5, atol=1e-6)
+
+
 def test_fine_tuning_moves_the_tone_path_and_holds_it_at_its_start(images: Path, tmp_path: Path) -> None:
     shipped = weights(BUNDLE / "models" / "model.pt")
 
