@@ -15,6 +15,7 @@ from PIL import Image
 from lowlight import Enhancer
 from lowlight.errors import StudyError
 from lowlight.imaging import collect
+from lowlight.study import power
 from lowlight.study.analysis import analyse
 from lowlight.study.making import Case, Design, make
 from lowlight.study.observers import Population
@@ -79,8 +80,10 @@ def test_power_speaks_of_the_comparison_of_which_the_page_shows_the_interval(sim
     with StudyFile(simulated) as study:
         (group,) = analyse(study, RESAMPLES, 1).groups
     said = group.power
-    assert said.count("by version") == 1
-    least, most = (int(number) for number in re.findall(r"(\d+)", said.split("preference of")[1])[:2])
+    found = re.match(r" (\d+)(?: to (\d+))? %", said.split("preference of")[1])
+    assert found is not None
+    assert ("by version" in said) == (found[2] is not None)
+    least, most = int(found[1]), int(found[2] or found[1])
     for one in group.preferences[1:]:
         # Found with 80 % power is a preference whose interval, as wide as this one, keeps off one half.
         half = (one.ability_high - one.ability_low) / 2
@@ -91,6 +94,11 @@ def test_power_speaks_of_the_comparison_of_which_the_page_shows_the_interval(sim
     needed = float(said.split("it would take about ")[1].split()[0])
     widest = max(one.ability_high - one.ability_low for one in group.preferences[1:])
     assert needed == pytest.approx(27 * (2.8016 / 3.92 * widest / np.log(0.65 / 0.35)) ** 2, rel=0.05)
+
+
+def test_power_that_differs_between_versions_is_told_as_a_range():
+    said = power.of_pairs(60, [(-0.2, 0.6), (-0.9, 0.5)], 3, bounded=False)
+    assert re.search(r"a preference of 64 to 73 %, by version, with", said)
 
 
 def test_power_is_not_told_where_nothing_varies(simulated: Path, tmp_path: Path) -> None:
