@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lowlight import Enhancer
-from lowlight.degradation import LowLight
-from lowlight.enhance.demo import Example
+from lowlight.enhance.demo import EXAMPLES, Example
 from lowlight.evaluation import compare
 from lowlight.imaging import write_png
 
 SEVERITIES = ("light", "medium", "heavy")
 SIZES = ("fast", "default", "best")
-RETINA = Example("skimage", "data/retina.jpg", "fundus", "fundus photograph of a normal left eye")
+RETINA = EXAMPLES["retina"]
 PLACE = (slice(180, 360), slice(20, 260))
 """Rows and columns that are shown: the optic disc, vessels of all widths, and the macula at their end."""
 MICROANEURYSMS = Example("skimage", "data/microaneurysms.png", "fundus", "part of a fundus photograph")
@@ -43,7 +42,7 @@ def main() -> None:
     folder = parser.parse_args().output
     columns = ["dark", *SIZES, "truth"]
     rows = [[(image[PLACE], line) for image, line in row(RETINA, severity)] for severity in SEVERITIES]
-    note = f"{RETINA.origin}, from scikit-image (public domain); a part of it, pixel for pixel. Decibels of all of it."
+    note = f"{RETINA.origin}; a part of it, pixel for pixel. Decibels of all of it."
     write_png(table(columns, SEVERITIES, rows, note), folder / "severities.png")
     rows = [[(enlarged(image), line) for image, line in row(MICROANEURYSMS, severity)] for severity in SEVERITIES]
     note = f"{MICROANEURYSMS.origin}, green channel, with microaneurysms; from scikit-image (CC0). Enlarged."
@@ -53,11 +52,7 @@ def main() -> None:
 def row(example: Example, severity: str) -> list[Panel]:
     """The dark image, what each size makes of it, and the truth, each with its decibels."""
     truth = example.pixels()
-    planes = truth[None] if truth.ndim == 2 else np.moveaxis(truth, -1, 0)
-    transform = LowLight(severity, example.modality).set_random_state(example.seed)
-    darkened = transform(planes.astype(np.float32) / 255)
-    shown = np.rint(np.clip(darkened, 0, 1) * 255).astype(np.uint8)
-    dark = shown[0] if len(shown) == 1 else np.moveaxis(shown, 0, -1)
+    dark, _ = example.darkened(severity)
     images = [dark, *(engine(size)(dark, modality=example.modality).image for size in SIZES)]
     panels = [(image, f"{compare(image / 255, truth / 255).psnr:.1f} dB") for image in images]
     return [*panels, (truth, "")]

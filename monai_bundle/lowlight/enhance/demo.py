@@ -55,6 +55,19 @@ class Example:
             )
         return _eight_bit(_reduced(np.clip(read(path).normalised(), 0, 1)))
 
+    def darkened(self, severity: str) -> tuple[NDArray[np.uint8], str]:
+        """The image as low light would have left it, 8 bit, of the shape of `pixels`; and what was done, in a line.
+
+        Args:
+            severity: light, medium or heavy.
+
+        Raises:
+            DependencyError, InputError: as `pixels`.
+        """
+        transform = LowLight(severity, self.modality).set_random_state(self.seed)
+        dark = _eight_bit(_channels_last(transform(_channels_first(self.pixels()))))
+        return dark, "as it was" if transform.drawn is None else transform.drawn.describe()
+
 
 EXAMPLES = {
     "retina": Example(
@@ -107,8 +120,7 @@ def demonstrate(picture: str | Path, example: str, enhancer: Enhancer) -> Demons
     """
     chosen = EXAMPLES[example]
     truth = chosen.pixels()
-    transform = LowLight(SEVERITY, chosen.modality).set_random_state(chosen.seed)
-    dark = _eight_bit(_channels_last(transform(_channels_first(truth))))
+    dark, described = chosen.darkened(SEVERITY)
     enhanced = enhancer(dark, modality=chosen.modality).image
     before, after = (compare(image / 255, truth / 255) for image in (dark, enhanced))
     panels = [
@@ -118,7 +130,6 @@ def demonstrate(picture: str | Path, example: str, enhancer: Enhancer) -> Demons
     ]
     footer = f"LowLightEnhance {__version__}. {chosen.origin[0].upper()}{chosen.origin[1:]}. Not a medical device."
     path = write_png(_side_by_side(panels, footer), picture)
-    described = "as it was" if transform.drawn is None else transform.drawn.describe()
     return Demonstration(path, chosen.origin, described, before, after)
 
 
